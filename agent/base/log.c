@@ -1,0 +1,94 @@
+#include "base/log.h"
+
+#include "base/clock.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 2048 /* a longer message is cut */
+
+static enum log_level log_level = LOG_INFO;
+static bool log_json;
+static const char *const names[_LOG_LEVEL_MAX] = {"error", "warn", "info", "debug"};
+
+void log_setup(enum log_level level, bool json)
+{
+	log_level = level;
+	log_json = json;
+}
+
+bool log_enabled(enum log_level level)
+{
+	return level <= log_level;
+}
+
+/* Names come from the cluster: control bytes must not reach a terminal or break a line. */
+static size_t log_escape(char *out, size_t cap, const char *in)
+{
+	size_t n = 0;
+
+	for (; *in && n + 7 < cap; in++) {
+		unsigned char c = (unsigned char)*in;
+
+		if (log_json && (c == '"' || c == '\\'))
+			out[n++] = '\\';
+		if (c < 0x20 || c == 0x7f)
+			n += (size_t)snprintf(out + n, cap - n, "\\u%04x", c);
+		else
+			out[n++] = (char)c;
+	}
+	out[n] = '\0';
+	return n;
+}
+
+static void log_line(enum log_level level, const char *msg)
+{
+	char text[LINE_MAX_BYTES], line[LINE_MAX_BYTES + 128], when[32];
+	nsec_t now = clock_wall();
+	time_t sec = (time_t)(now / NSEC_PER_SEC);
+	struct tm tm;
+	int n;
+
+	(void)log_escape(text, sizeof(text), msg);
+	(void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", gmtime_r(&sec, &tm));
+	n = snprintf(line, sizeof(line),
+		     log_json ? "{\"time\":\"%s.%03uZ\",\"level\":\"%s\",\"msg\":\"%s\"}\n"
+			      : "%s.%03uZ %-5s %s\n",
+		     when, (unsigned int)(now / NSEC_PER_MSEC % 1000), names[level], text);
+	if (n > 0 && write(STDERR_FILENO, line, (size_t)n) < 0)
+		return; /* nowhere left to say so */
+}
+
+void log_write(enum log_level level, const char *fmt, ...)
+{
+	char msg[LINE_MAX_BYTES];
+	va_list ap;
+
+	if (!log_enabled(level))
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(msg, sizeof(msg), fmt, ap);
+	va_end(ap);
+	log_line(level, msg);
+}
+
+int log_code(enum log_level level, int r, const char *fmt, ...)
+{
+	char msg[LINE_MAX_BYTES];
+	va_list ap;
+	int n;
+
+	if (!log_enabled(level))
+		return r;
+	va_start(ap, fmt);
+	n = vsnprintf(msg, sizeof(msg), fmt, ap);
+	va_end(ap);
+	if (n >= 0 && (size_t)n < sizeof(msg))
+		(void)snprintf(msg + n, sizeof(msg) - (size_t)n, ": %s", strerror(-r));
+	log_line(level, msg);
+	return r;
+}
