@@ -1,0 +1,40 @@
+/*
+ * Pods that wait for an owner, bounded in number and time.
+ *
+ * A pod's time begins when it enters, or when its owner kind becomes readable,
+ * whichever is later: a slow start never announces ReplicaSets that soon become
+ * Deployments. First in, first out.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "inventory/inventory.h"
+
+struct waiting;
+
+struct waiting_opts {
+	uint32_t max;	/* pods (--waiting-max) */
+	nsec_t timeout; /* --waiting-timeout */
+};
+
+int waiting_new(const struct waiting_opts *o, struct waiting **ret);
+void waiting_free(struct waiting **w);
+
+/* Enters the pod unless it is in already: 0 or -ENOMEM. Over the maximum the oldest is due at once
+ * and the overflow begins. */
+int waiting_enter(struct waiting *w, pod_id id, enum kind owner_kind, struct str ns, nsec_t now);
+void waiting_leave(struct waiting *w, pod_id id);
+bool waiting_holds(const struct waiting *w, pod_id id);
+void waiting_clear(struct waiting *w);
+uint32_t waiting_count(const struct waiting *w);
+
+/* The owner kind can be read since `since`, or (NSEC_NEVER) not yet: pods that wait for it are not
+ * due. An empty namespace means all. A kind never spoken of is readable from the start. */
+int waiting_kind(struct waiting *w, enum kind kind, struct str ns, nsec_t since);
+
+/* A pod whose time is over, removed; 0 when none is due. */
+pod_id waiting_due(struct waiting *w, nsec_t now);
+nsec_t waiting_deadline(const struct waiting *w);
+/* True once after an overflow when no more than half of the maximum waits: time for one resync. */
+bool waiting_overflow_over(struct waiting *w);
+uint64_t waiting_overflows(const struct waiting *w); /* pods pushed out by the maximum so far */
