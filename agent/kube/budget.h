@@ -1,0 +1,32 @@
+/*
+ * What one process may ask of one API server: a token bucket for all requests
+ * (--api-qps, --api-burst), and one common pause while the server cannot be
+ * reached or asks for fewer requests, so that many reflectors do not each find
+ * out for themselves. Pure; shared by pointer between reflectors and owners.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "kube/backoff.h"
+
+#include <stdbool.h>
+
+struct budget {
+	uint64_t qps, burst;	/* at least 1 each */
+	uint64_t tokens;	/* in 1/NSEC_PER_SEC of a request */
+	nsec_t filled;		/* when tokens was brought up to date */
+	nsec_t pause_until;	/* 0: none */
+	struct backoff backoff; /* of the pause */
+	struct rng rng;
+	uint64_t taken, delayed, pauses; /* counters */
+};
+
+/* The bucket starts full. qps and burst of 0 become 1. */
+void budget_init(struct budget *b, uint32_t qps, uint32_t burst, uint64_t seed);
+/* Takes one request: true, or false and the time at which to ask again. */
+bool budget_take(struct budget *b, nsec_t now, nsec_t *ret_when);
+/* A request that was started at `started` found no server, or was told to slow down; all wait.
+ * Answers to requests from before the current pause say nothing new and change nothing. */
+void budget_slow_down(struct budget *b, nsec_t now, nsec_t started, nsec_t retry_after);
+/* A request was answered. */
+void budget_answered(struct budget *b, nsec_t now);
