@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #define FIRST_SLOTS 64U
+#define MAX_SLOTS (1U << 31)
 
 void index_init(struct index *x)
 {
@@ -16,40 +17,68 @@ void index_done(struct index *x)
 	index_init(x);
 }
 
-static void index_place(struct index_slot *slots, uint32_t mask, struct index_slot s)
+/* Maps a hash to its slot without a division (Lemire 2016); keeps the hashes' order. */
+static uint32_t home(uint32_t hash, uint32_t size)
 {
-	uint32_t i = s.hash & mask;
+	return (uint32_t)(((uint64_t)hash * size) >> 32);
+}
+
+static uint32_t after(uint32_t i, uint32_t size)
+{
+	return i + 1 == size ? 0 : i + 1;
+}
+
+static void index_place(struct index_slot *slots, uint32_t size, struct index_slot s)
+{
+	uint32_t i = home(s.hash, size);
 
 	while (slots[i].id)
-		i = (i + 1) & mask;
+		i = after(i, size);
 	slots[i] = s;
 }
 
-static int index_grow(struct index *x)
+static int index_resize(struct index *x, uint32_t size)
 {
-	uint32_t size = x->slots ? (x->mask + 1) * 2 : FIRST_SLOTS;
 	struct index_slot *slots = calloc(size, sizeof(*slots));
 
 	if (!slots)
 		return -ENOMEM;
-	for (uint32_t i = 0; x->slots && i <= x->mask; i++)
+	for (uint32_t i = 0; i < x->size; i++)
 		if (x->slots[i].id)
-			index_place(slots, size - 1, x->slots[i]);
+			index_place(slots, size, x->slots[i]);
 	free(x->slots);
 	x->slots = slots;
-	x->mask = size - 1;
+	x->size = size;
 	return 0;
+}
+
+int index_reserve(struct index *x, uint32_t n)
+{
+	uint64_t size = x->size ? x->size : FIRST_SLOTS;
+
+	/* At most 13/16 full: probes stay short, memory stays small. */
+	while (((uint64_t)x->n + n) * 16 > size * 13)
+		size += size / 2;
+	if (size > MAX_SLOTS)
+		return -ENOMEM;
+	return size == x->size ? 0 : index_resize(x, (uint32_t)size);
 }
 
 int index_put(struct index *x, uint32_t hash, uint32_t id)
 {
-	/* At most 13/16 full: probes stay short, memory stays small. */
-	if ((!x->slots || (uint64_t)(x->n + 1) * 16 > (uint64_t)(x->mask + 1) * 13) &&
-	    index_grow(x) < 0)
-		return -ENOMEM;
-	index_place(x->slots, x->mask, (struct index_slot){.hash = hash, .id = id});
+	int r = index_reserve(x, 1);
+
+	if (r < 0)
+		return r;
+	index_place(x->slots, x->size, (struct index_slot){.hash = hash, .id = id});
 	x->n++;
 	return 0;
+}
+
+/* How far slot `i` lies behind slot `from`, around the end. */
+static uint32_t distance(uint32_t from, uint32_t i, uint32_t size)
+{
+	return i >= from ? i - from : i + size - from;
 }
 
 /* Fills the hole at `i` with the next entry that may stand there, and so on. */
@@ -60,11 +89,12 @@ static void index_shift_back(struct index *x, uint32_t i)
 	for (;;) {
 		x->slots[i].id = 0;
 		do {
-			j = (j + 1) & x->mask;
+			j = after(j, x->size);
 			if (!x->slots[j].id)
 				return;
 			/* an entry may move to i unless its home lies in (i, j] */
-		} while (((j - x->slots[j].hash) & x->mask) < ((j - i) & x->mask));
+		} while (distance(home(x->slots[j].hash, x->size), j, x->size) <
+			 distance(i, j, x->size));
 		x->slots[i] = x->slots[j];
 		i = j;
 	}
@@ -72,9 +102,9 @@ static void index_shift_back(struct index *x, uint32_t i)
 
 void index_del(struct index *x, uint32_t hash, uint32_t id)
 {
-	if (!x->slots)
+	if (!x->size)
 		return;
-	for (uint32_t i = hash & x->mask; x->slots[i].id; i = (i + 1) & x->mask) {
+	for (uint32_t i = home(hash, x->size); x->slots[i].id; i = after(i, x->size)) {
 		if (x->slots[i].id != id || x->slots[i].hash != hash)
 			continue;
 		x->n--;
@@ -85,7 +115,7 @@ void index_del(struct index *x, uint32_t hash, uint32_t id)
 
 static uint32_t index_scan(const struct index *x, uint32_t hash, uint32_t i, uint32_t *at)
 {
-	for (; x->slots[i].id; i = (i + 1) & x->mask) {
+	for (; x->slots[i].id; i = after(i, x->size)) {
 		if (x->slots[i].hash != hash)
 			continue;
 		*at = i;
@@ -96,15 +126,15 @@ static uint32_t index_scan(const struct index *x, uint32_t hash, uint32_t i, uin
 
 uint32_t index_first(const struct index *x, uint32_t hash, uint32_t *at)
 {
-	return x->slots ? index_scan(x, hash, hash & x->mask, at) : 0;
+	return x->size ? index_scan(x, hash, home(hash, x->size), at) : 0;
 }
 
 uint32_t index_next(const struct index *x, uint32_t hash, uint32_t *at)
 {
-	return index_scan(x, hash, (*at + 1) & x->mask, at);
+	return index_scan(x, hash, after(*at, x->size), at);
 }
 
 size_t index_bytes(const struct index *x)
 {
-	return x->slots ? ((size_t)x->mask + 1) * sizeof(*x->slots) : 0;
+	return (size_t)x->size * sizeof(*x->slots);
 }

@@ -3,8 +3,9 @@
  * the records. The caller compares: walk the ids of a hash with index_first and
  * index_next until the record's key is the wanted one.
  *
- * Open addressing, linear probing, deletion by shifting back (no tombstones).
- * Several ids may share one hash or one key.
+ * Open addressing, linear probing, deletion by shifting back (no tombstones),
+ * growth by half so that memory follows the number of entries closely. Several
+ * ids may share one hash or one key. Changing the index ends a walk.
  */
 #pragma once
 
@@ -16,12 +17,14 @@ struct index_slot {
 };
 struct index {
 	struct index_slot *slots;
-	uint32_t mask; /* slots - 1, or 0 while empty */
-	uint32_t n;
+	uint32_t size; /* slots */
+	uint32_t n;    /* of them in use */
 };
 
 void index_init(struct index *x);
 void index_done(struct index *x);
+/* Makes room for `n` more pairs, so that as many index_put cannot fail: 0 or -ENOMEM. */
+int index_reserve(struct index *x, uint32_t n);
 /* 0 or -ENOMEM. The same pair may be put twice. */
 int index_put(struct index *x, uint32_t hash, uint32_t id);
 /* Removes one such pair; nothing happens when there is none. */

@@ -18,7 +18,7 @@ void intern_init(struct intern *t, uint32_t max)
 
 void intern_done(struct intern *t)
 {
-	for (uint32_t i = 0; t->index.slots && i <= t->index.mask; i++)
+	for (uint32_t i = 0; i < t->index.size; i++)
 		if (t->index.slots[i].id)
 			free(((struct interned *)pool_at(&t->pool, t->index.slots[i].id))->p);
 	index_done(&t->index);
