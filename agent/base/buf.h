@@ -29,7 +29,8 @@ void buf_done(struct buf *b);
 void buf_reset(struct buf *b);
 /* Makes room for `n` more bytes in one piece: 0, -EMSGSIZE (over max) or -ENOMEM. */
 int buf_reserve(struct buf *b, size_t n);
-/* The place behind the last byte; good for what buf_reserve promised. Borrowed until the next call. */
+/* The place behind the last byte; good for what buf_reserve promised. Borrowed until the next call.
+ */
 char *buf_tail(struct buf *b);
 /* Counts `n` bytes that were written at buf_tail. */
 void buf_commit(struct buf *b, size_t n);

@@ -9,10 +9,10 @@
 
 typedef uint64_t nsec_t;
 
-#define NSEC_PER_SEC 1000000000ULL
+#define NSEC_PER_SEC  1000000000ULL
 #define NSEC_PER_MSEC 1000000ULL
 #define NSEC_PER_USEC 1000ULL
-#define NSEC_NEVER UINT64_MAX /* a deadline that does not come */
+#define NSEC_NEVER    UINT64_MAX /* a deadline that does not come */
 
 /* CLOCK_MONOTONIC; never goes back, stands still over suspend. */
 nsec_t clock_mono(void);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #define FIRST_SLOTS 64U
-#define MAX_SLOTS (1U << 31)
+#define MAX_SLOTS   (1U << 31)
 
 void index_init(struct index *x)
 {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_SHIFT 8 /* 256 records a chunk */
+#define CHUNK_SHIFT   8 /* 256 records a chunk */
 #define CHUNK_RECORDS (1U << CHUNK_SHIFT)
 
 void pool_init(struct pool *p, size_t size, uint32_t max)

@@ -13,11 +13,11 @@ typedef uint32_t pool_id; /* 0 is "none" */
 struct pool {
 	char **chunks;
 	uint32_t n_chunks, cap_chunks;
-	uint32_t size;  /* bytes a record */
-	uint32_t next;  /* first id never used */
+	uint32_t size;	/* bytes a record */
+	uint32_t next;	/* first id never used */
 	uint32_t free_; /* head of the list of freed ids */
-	uint32_t live;  /* records in use */
-	uint32_t max;   /* most records in use */
+	uint32_t live;	/* records in use */
+	uint32_t max;	/* most records in use */
 };
 
 /* `size` bytes a record (at least 4). Allocates nothing. */

@@ -24,7 +24,8 @@ static inline uint64_t rng_next(struct rng *g)
 	return z ^ (z >> 31);
 }
 
-/* Evenly from [0, n); 0 when n is 0. The bias of the 128-bit product is below 2^-32 for n < 2^32. */
+/* Evenly from [0, n); 0 when n is 0. The bias of the 128-bit product is below 2^-32 for n < 2^32.
+ */
 static inline uint64_t rng_below(struct rng *g, uint64_t n)
 {
 	return (uint64_t)(((unsigned __int128)rng_next(g) * n) >> 64);

@@ -11,13 +11,12 @@ int addr_parse(struct str text, struct addr *ret)
 	char z[ADDR_TEXT_MAX];
 	struct addr a;
 
-	if (text.n == 0 || text.n >= sizeof(z))
+	if (text.n == 0 || text.n >= sizeof(z) || memchr(text.p, 0, text.n))
 		return -EINVAL;
 	memcpy(z, text.p, text.n);
 	z[text.n] = '\0';
 	memcpy(a.b, v4_prefix, sizeof(v4_prefix));
-	if (inet_pton(AF_INET, z, a.b + sizeof(v4_prefix)) != 1 &&
-	    inet_pton(AF_INET6, z, a.b) != 1)
+	if (inet_pton(AF_INET, z, a.b + sizeof(v4_prefix)) != 1 && inet_pton(AF_INET6, z, a.b) != 1)
 		return -EINVAL;
 	*ret = a;
 	return 0;

@@ -29,11 +29,12 @@ typedef uint32_t owner_id; /* 0: none. Valid until the next change of the invent
 #define INVENTORY_MAX_CURSORS 8
 
 struct inventory_opts {
-	uint32_t max_pods;   /* live and dead; a pod over it is refused (-EMSGSIZE) */
-	uint32_t max_owners; /* known and referenced; one over it is refused */
-	uint32_t max_dead;   /* dead pods kept for slow sinks; over it the oldest goes, counted */
-	nsec_t linger;	     /* how long a dead pod still answers look-ups */
-	bool keep_idle_owners; /* cluster scope: owners without pods are kept, the watch deletes them */
+	uint32_t max_pods;     /* live and dead; a pod over it is refused (-EMSGSIZE) */
+	uint32_t max_owners;   /* known and referenced; one over it is refused */
+	uint32_t max_dead;     /* dead pods kept for slow sinks; over it the oldest goes, counted */
+	nsec_t linger;	       /* how long a dead pod still answers look-ups */
+	bool keep_idle_owners; /* cluster scope: owners without pods are kept, the watch deletes
+				  them */
 };
 /* One million pods, two million owners, 10,000 dead, 120 s. */
 extern const struct inventory_opts inventory_defaults;
@@ -58,12 +59,12 @@ void inventory_list_end(struct inventory *v, uint16_t source, nsec_t now);
  * has changed.
  */
 int inventory_apply_pod(struct inventory *v, uint16_t source, nsec_t now, const struct object *o);
-int inventory_apply_owner(struct inventory *v, uint16_t source, nsec_t now,
-			  const struct object *o);
+int inventory_apply_owner(struct inventory *v, uint16_t source, nsec_t now, const struct object *o);
 /* Unknown uids are ignored. */
 void inventory_delete_pod(struct inventory *v, struct str uid, nsec_t now);
 void inventory_delete_owner(struct inventory *v, struct str uid, nsec_t now);
-/* The owner cannot be read: chains end at it, with what its references say. A later apply mends it. */
+/* The owner cannot be read: chains end at it, with what its references say. A later apply mends it.
+ */
 void inventory_refuse_owner(struct inventory *v, struct str uid);
 
 /* Frees dead pods whose time is over. Returns when to call again (NSEC_NEVER: nothing dead). */
@@ -76,10 +77,10 @@ struct inv_pod_view { /* borrowed until the next change of the inventory */
 	char uid[UID_TEXT_MAX + 1]; /* text form as the API gave it, NUL-terminated */
 	enum pod_phase phase;
 	bool host_network;
-	bool dead;	/* DELETED was seen, or a list no longer named it */
-	bool announceable; /* live, has an address, is not finished */
+	bool dead;	       /* DELETED was seen, or a list no longer named it */
+	bool announceable;     /* live, has an address, is not finished */
 	bool was_announceable; /* at some time so far */
-	owner_id owner; /* of the controller reference */
+	owner_id owner;	       /* of the controller reference */
 	uint32_t n_addrs, n_containers;
 };
 /* False when there is no such pod. */
@@ -93,7 +94,7 @@ struct inv_addr {
 struct inv_addr inventory_pod_addr(const struct inventory *v, pod_id id, uint32_t i);
 
 struct inv_container_view {
-	char id[256];	    /* with its scheme; "" while not started; longer ids are cut at 255 */
+	char id[256]; /* with its scheme; "" while not started; longer ids are cut at 255 */
 	struct str name, image; /* borrowed */
 	enum container_type type;
 	enum container_state state;

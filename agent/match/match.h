@@ -10,8 +10,8 @@
 /* Which kinds are climbed through. ReplicaSets and Jobs always are; Deployments, StatefulSets,
  * DaemonSets and CronJobs never; others when they are listed here. */
 struct match_policy {
-	bool follow_all;	   /* --follow-owners '*' */
-	const struct str *follow;  /* "argoproj.io/Rollout": GROUP/KIND; not owned */
+	bool follow_all;	  /* --follow-owners '*' */
+	const struct str *follow; /* "argoproj.io/Rollout": GROUP/KIND; not owned */
 	uint32_t n_follow;
 };
 bool match_climbs(const struct match_policy *p, enum kind kind, struct str api_version,
@@ -37,10 +37,10 @@ const char *match_end_name(enum match_end e);
 struct workload { /* borrowed until the inventory changes */
 	enum match_end end;
 	enum kind kind;
-	struct str kind_text; /* "Rollout"; empty without an owner */
-	struct str name;      /* the pod's own name without an owner */
+	struct str kind_text;	    /* "Rollout"; empty without an owner */
+	struct str name;	    /* the pod's own name without an owner */
 	char uid[UID_TEXT_MAX + 1]; /* "" without an owner */
-	owner_id missing;     /* MATCH_WAIT: the owner that was not seen */
+	owner_id missing;	    /* MATCH_WAIT: the owner that was not seen */
 };
 
 /* The workload behind a pod, for a pod that exists. */

@@ -29,7 +29,8 @@ void waiting_clear(struct waiting *w);
 uint32_t waiting_count(const struct waiting *w);
 
 /* The owner kind can be read since `since`, or (NSEC_NEVER) not yet: pods that wait for it are not
- * due. An empty namespace means all. A kind never spoken of is readable from the start. */
+ * due. `since` may lie ahead. An empty namespace means all. A kind never spoken of is readable from
+ * the start; speak of it before pods wait for it. 0, -ENOMEM, -EMSGSIZE (over 4096 of them). */
 int waiting_kind(struct waiting *w, enum kind kind, struct str ns, nsec_t since);
 
 /* A pod whose time is over, removed; 0 when none is due. */

@@ -14,10 +14,10 @@
 #include <stdint.h>
 
 /* Limits of one object; what is over them is left out and counted by the decoder. */
-#define MODEL_MAX_OWNERS 64	 /* owner references; Kubernetes itself has no limit */
+#define MODEL_MAX_OWNERS     64	 /* owner references; Kubernetes itself has no limit */
 #define MODEL_MAX_CONTAINERS 512 /* container statuses of all three lists together */
-#define MODEL_MAX_IPS 16	 /* podIPs; a dual-stack pod has two */
-#define MODEL_MAX_LABELS 64	 /* wanted labels */
+#define MODEL_MAX_IPS	     16	 /* podIPs; a dual-stack pod has two */
+#define MODEL_MAX_LABELS     64	 /* wanted labels */
 
 /* The kinds that have a meaning of their own here; everything else is KIND_OTHER. */
 enum kind {
@@ -83,7 +83,7 @@ enum container_state {
 	_CONTAINER_STATE_MAX,
 };
 
-struct container { /* core/v1 ContainerStatus */
+struct container {     /* core/v1 ContainerStatus */
 	struct str id; /* with its scheme, "containerd://<64 hex>"; empty while not started */
 	struct str name, image, image_id;
 	enum container_type type;
@@ -125,10 +125,10 @@ struct api_status {
 };
 
 enum event_type { /* meta/v1 WatchEvent */
-	EVENT_ADDED,
-	EVENT_MODIFIED,
-	EVENT_DELETED,
-	EVENT_BOOKMARK,
-	EVENT_ERROR,
-	_EVENT_TYPE_MAX,
+		  EVENT_ADDED,
+		  EVENT_MODIFIED,
+		  EVENT_DELETED,
+		  EVENT_BOOKMARK,
+		  EVENT_ERROR,
+		  _EVENT_TYPE_MAX,
 };

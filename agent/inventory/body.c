@@ -1,0 +1,223 @@
+/*
+ * The variable part of a pod in one allocation: containers, addresses, name.
+ *
+ * Containers hold 64-hex ids in 32 bytes; addresses carry the time they were the
+ * pod's. Former addresses stay behind the current ones, a bounded number, so
+ * that late flows still find their pod.
+ */
+#include "inventory/store.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_FORMER 8 /* former addresses of one pod; over it the oldest is forgotten */
+
+struct container_rec *body_containers(const struct pod_body *b)
+{
+	return (struct container_rec *)(uintptr_t)b->data;
+}
+
+struct addr_rec *body_addrs(const struct pod_body *b)
+{
+	return (struct addr_rec *)(uintptr_t)(b->data +
+					      b->n_containers * sizeof(struct container_rec));
+}
+
+struct str body_name(const struct pod_body *b)
+{
+	return str_make(body_addrs(b) + b->n_addrs, b->name_len);
+}
+
+/* "containerd://<64 hex>" → where the digits begin, 0 when it has another form. */
+static size_t id_digits(struct str id)
+{
+	const char *at = id.n > 66 ? memmem(id.p, id.n, "://", 3) : NULL;
+	size_t from = at ? (size_t)(at - id.p) + 3 : 0;
+
+	return from && id.n - from == 64 ? from : 0;
+}
+
+int body_id_parse(struct inventory *v, struct str id, struct container_rec *ret)
+{
+	size_t from = id_digits(id);
+	pool_id text = 0;
+	int r;
+
+	ret->id_form = ID_NONE;
+	if (str_empty(id))
+		return 0;
+	if (from && uid_hex(id.p + from, 64, ret->id)) {
+		r = intern_get(&v->strings, str_make(id.p, from - 3), &ret->scheme);
+		if (r < 0)
+			return r;
+		ret->id_form = ID_HEX64;
+		return 0;
+	}
+	r = intern_get(&v->strings, id, &text);
+	if (r < 0)
+		return r;
+	memset(ret->id, 0, sizeof(ret->id));
+	memcpy(ret->id, &text, sizeof(text));
+	ret->id_form = ID_TEXT;
+	return 0;
+}
+
+uint32_t body_id_hash(const struct inventory *v, const struct container_rec *c)
+{
+	return store_hash(v, c->id, sizeof(c->id));
+}
+
+static void container_put(struct inventory *v, const struct container_rec *c)
+{
+	if (c->id_form == ID_TEXT)
+		intern_put(&v->strings, store_text_id(c->id));
+	intern_put(&v->strings, c->scheme);
+	intern_put(&v->strings, c->name);
+	intern_put(&v->strings, c->image);
+}
+
+static int container_get(struct inventory *v, const struct container *in, struct container_rec *out)
+{
+	int r = body_id_parse(v, in->id, out);
+
+	if (r == 0)
+		r = intern_get(&v->strings, in->name, &out->name);
+	if (r == 0)
+		r = intern_get(&v->strings, in->image, &out->image);
+	out->type = (uint8_t)in->type;
+	out->state = (uint8_t)in->state;
+	return r;
+}
+
+/* Marks belong to a container id: whoever had it keeps them. */
+static void carry_marks(struct pod_body *b, const struct pod_body *old)
+{
+	struct container_rec *to = body_containers(b), *from = old ? body_containers(old) : NULL;
+
+	for (uint32_t i = 0; old && i < b->n_containers; i++)
+		for (uint32_t j = 0; j < old->n_containers; j++)
+			if (to[i].id_form != ID_NONE && to[i].id_form == from[j].id_form &&
+			    memcmp(to[i].id, from[j].id, sizeof(to[i].id)) == 0)
+				to[i].marks = from[j].marks;
+}
+
+struct addr_set {
+	struct addr_rec rec[MODEL_MAX_IPS + MAX_FORMER];
+	uint16_t n, n_current;
+};
+
+static bool finished(const struct object *o)
+{
+	return o->pod.phase == POD_PHASE_SUCCEEDED || o->pod.phase == POD_PHASE_FAILED;
+}
+
+static const struct addr_rec *addr_find(const struct addr_rec *rec, uint32_t n,
+					const struct addr *ip)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (addr_eq(&rec[i].ip, ip))
+			return &rec[i];
+	return NULL;
+}
+
+static void add_current(struct addr_set *s, struct str text, const struct pod_body *old, nsec_t now)
+{
+	const struct addr_rec *was;
+	struct addr ip;
+
+	if (s->n == MODEL_MAX_IPS || addr_parse(text, &ip) < 0 || addr_find(s->rec, s->n, &ip))
+		return;
+	was = old ? addr_find(body_addrs(old), old->n_current, &ip) : NULL;
+	s->rec[s->n++] =
+		(struct addr_rec){.ip = ip, .from = was ? was->from : now, .to = NSEC_NEVER};
+}
+
+/* What the pod has now, then what it had before, newest first. A finished pod has none. */
+static void collect_addrs(struct addr_set *s, const struct object *o, const struct pod_body *old,
+			  nsec_t now)
+{
+	s->n = 0;
+	for (uint32_t i = 0; !finished(o) && i < o->pod.n_ips; i++)
+		add_current(s, o->pod.ips[i], old, now);
+	if (!finished(o) && s->n == 0)
+		add_current(s, o->pod.pod_ip, old, now);
+	s->n_current = s->n;
+	for (uint32_t i = 0; old && i < old->n_addrs && s->n < s->n_current + MAX_FORMER; i++) {
+		struct addr_rec was = body_addrs(old)[i];
+
+		if (i < old->n_current && addr_find(s->rec, s->n_current, &was.ip))
+			continue;
+		was.to = MIN(was.to, now);
+		s->rec[s->n++] = was;
+	}
+}
+
+int body_new(struct inventory *v, const struct object *o, const struct pod_body *old, nsec_t now,
+	     struct pod_body **ret)
+{
+	uint32_t n = MIN(o->pod.n_containers, (uint32_t)MODEL_MAX_CONTAINERS);
+	struct pod_body *b;
+	struct addr_set addrs;
+	size_t bytes;
+	int r = 0;
+
+	if (o->meta.name.n > UINT16_MAX)
+		return -EMSGSIZE;
+	collect_addrs(&addrs, o, old, now);
+	bytes = sizeof(*b) + n * sizeof(struct container_rec) + addrs.n * sizeof(struct addr_rec) +
+		o->meta.name.n;
+	b = calloc(1, bytes);
+	if (!b)
+		return -ENOMEM;
+	b->bytes = (uint32_t)bytes;
+	b->n_containers = (uint16_t)n;
+	b->n_addrs = addrs.n;
+	b->n_current = addrs.n_current;
+	b->name_len = (uint16_t)o->meta.name.n;
+	memcpy(body_addrs(b), addrs.rec, addrs.n * sizeof(struct addr_rec));
+	if (o->meta.name.n)
+		memcpy(body_addrs(b) + b->n_addrs, o->meta.name.p, o->meta.name.n);
+	v->body_bytes += bytes;
+	v->n_containers += n;
+	for (uint32_t i = 0; r == 0 && i < n; i++)
+		r = container_get(v, &o->pod.containers[i], &body_containers(b)[i]);
+	if (r < 0) {
+		body_free(v, &b);
+		return r;
+	}
+	carry_marks(b, old);
+	*ret = b;
+	return 0;
+}
+
+void body_free(struct inventory *v, struct pod_body **bp)
+{
+	struct pod_body *b = *bp;
+
+	if (!b)
+		return;
+	for (uint32_t i = 0; i < b->n_containers; i++)
+		container_put(v, &body_containers(b)[i]);
+	v->body_bytes -= b->bytes;
+	v->n_containers -= b->n_containers;
+	free(b);
+	*bp = NULL;
+}
+
+bool body_same(const struct pod_body *a, const struct pod_body *b)
+{
+	return a->bytes == b->bytes && a->n_current == b->n_current && memcmp(a, b, a->bytes) == 0;
+}
+
+bool body_release_addrs(struct pod_body *b, nsec_t now)
+{
+	bool had = b->n_current > 0;
+
+	for (uint32_t i = 0; i < b->n_current; i++)
+		body_addrs(b)[i].to = now;
+	b->n_current = 0;
+	return had;
+}

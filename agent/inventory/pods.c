@@ -1,0 +1,451 @@
+/*
+ * Pods: records, indexes, look-ups.
+ *
+ * An update builds the new variable part beside the old one and compares: what
+ * has not changed leaves no trace. All memory an update needs is had before the
+ * first index is touched, so a failure changes nothing.
+ */
+#include "inventory/store.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What an update is made of; owns its references until it is put into the record. */
+struct staged {
+	struct pod_body *body;
+	pool_id ns, node;
+	owner_id owner;
+	uint8_t phase, flags;
+};
+
+static uint32_t name_hash(const struct inventory *v, pool_id ns, struct str name)
+{
+	return store_hash(v, name.p, name.n) ^ ns * 0x9e3779b1U;
+}
+
+static bool indexes_addrs(const struct pod_rec *p)
+{
+	return !(p->flags & POD_HOST_NETWORK);
+}
+
+/* Room was reserved: putting cannot fail. */
+static void index_body(struct inventory *v, pod_id id, const struct pod_rec *p, bool add)
+{
+	for (uint32_t i = 0; i < p->body->n_containers; i++) {
+		const struct container_rec *c = &body_containers(p->body)[i];
+
+		if (c->id_form == ID_NONE)
+			continue;
+		if (add)
+			(void)index_put(&v->by_container, body_id_hash(v, c), id);
+		else
+			index_del(&v->by_container, body_id_hash(v, c), id);
+	}
+	for (uint32_t i = 0; indexes_addrs(p) && i < p->body->n_addrs; i++) {
+		uint32_t h = store_hash(v, body_addrs(p->body)[i].ip.b, sizeof(struct addr));
+
+		if (add)
+			(void)index_put(&v->by_address, h, id);
+		else
+			index_del(&v->by_address, h, id);
+	}
+}
+
+static int reserve_indexes(struct inventory *v, const struct pod_body *b)
+{
+	if (index_reserve(&v->by_uid, 1) < 0 || index_reserve(&v->by_name, 1) < 0 ||
+	    index_reserve(&v->by_container, b->n_containers) < 0 ||
+	    index_reserve(&v->by_address, b->n_addrs) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static void staged_drop(struct inventory *v, struct staged *s)
+{
+	body_free(v, &s->body);
+	intern_put(&v->strings, s->ns);
+	intern_put(&v->strings, s->node);
+	if (s->owner)
+		owners_release(v, s->owner);
+}
+
+static int stage(struct inventory *v, const struct object *o, const struct pod_rec *old, nsec_t now,
+		 struct staged *s)
+{
+	const struct owner_ref *ref = meta_controller(&o->meta);
+	int r = body_new(v, o, old ? old->body : NULL, now, &s->body);
+
+	if (r == 0)
+		r = intern_get(&v->strings, o->meta.ns, &s->ns);
+	if (r == 0)
+		r = intern_get(&v->strings, o->pod.node_name, &s->node);
+	if (r == 0)
+		r = reserve_indexes(v, s->body);
+	if (r == 0 && ref && !str_empty(ref->uid))
+		r = owners_refer(v, ref, s->ns, &s->owner);
+	s->phase = (uint8_t)o->pod.phase;
+	s->flags = o->pod.host_network ? POD_HOST_NETWORK : 0;
+	if (s->body && s->body->n_current)
+		s->flags |= POD_WAS_ANNOUNCEABLE; /* a finished pod has no current address */
+	if (old)
+		s->flags |= old->flags & POD_WAS_ANNOUNCEABLE;
+	return r;
+}
+
+static bool same(const struct pod_rec *p, const struct staged *s)
+{
+	return p->flags == s->flags && p->phase == s->phase && p->ns == s->ns &&
+	       p->node == s->node && p->owner == s->owner && body_same(p->body, s->body);
+}
+
+static void set_owner(struct inventory *v, pod_id id, owner_id owner)
+{
+	struct pod_rec *p = pod_at(v, id);
+	owner_id was = p->owner;
+
+	if (was == owner)
+		return;
+	if (was)
+		owners_unlink_pod(v, id);
+	p->owner = owner;
+	if (owner)
+		owners_link_pod(v, owner, id);
+	if (was)
+		owners_release(v, was);
+}
+
+/* Puts the staged parts in; frees what they replace. Cannot fail. */
+static void commit(struct inventory *v, pod_id id, struct staged *s)
+{
+	struct pod_rec *p = pod_at(v, id);
+	uint32_t old_name = p->body ? name_hash(v, p->ns, body_name(p->body)) : 0;
+
+	if (p->body) {
+		index_body(v, id, p, false);
+		index_del(&v->by_name, old_name, id);
+	}
+	body_free(v, &p->body);
+	intern_put(&v->strings, p->ns);
+	intern_put(&v->strings, p->node);
+	p->body = TAKE_PTR(s->body);
+	p->ns = s->ns;
+	p->node = s->node;
+	p->phase = s->phase;
+	p->flags = s->flags;
+	index_body(v, id, p, true);
+	(void)index_put(&v->by_name, name_hash(v, p->ns, body_name(p->body)), id);
+	set_owner(v, id, s->owner);
+	log_touch(v, id);
+	v->stats.changed++;
+}
+
+static pod_id find(const struct inventory *v, const struct uid_key *k)
+{
+	uint32_t at, h = store_hash(v, k->uid.b, sizeof(k->uid));
+
+	for (pod_id id = index_first(&v->by_uid, h, &at); id; id = index_next(&v->by_uid, h, &at))
+		if (pod_at(v, id)->uid_form == k->form &&
+		    memcmp(&pod_at(v, id)->uid, &k->uid, sizeof(k->uid)) == 0)
+			return id;
+	return 0;
+}
+
+static int add(struct inventory *v, const struct uid_key *k, struct staged *s, pod_id *ret)
+{
+	pod_id id = pool_alloc(&v->pods);
+	struct pod_rec *p;
+
+	if (!id) {
+		v->stats.refused_full += v->pods.live >= v->opts.max_pods;
+		return v->pods.live >= v->opts.max_pods ? -EMSGSIZE : -ENOMEM;
+	}
+	p = pod_at(v, id);
+	p->uid = k->uid;
+	p->uid_form = (uint8_t)k->form;
+	(void)index_put(&v->by_uid, store_hash(v, k->uid.b, sizeof(k->uid)), id);
+	commit(v, id, s);
+	*ret = id;
+	return 0;
+}
+
+static int update(struct inventory *v, pod_id id, struct staged *s)
+{
+	struct pod_rec *p = pod_at(v, id);
+
+	if (p->flags & POD_DEAD)
+		log_dead_remove(v, id); /* a list missed it for a moment: it lives again */
+	else if (same(p, s)) {
+		v->stats.unchanged++;
+		staged_drop(v, s);
+		return 0;
+	}
+	commit(v, id, s);
+	return 0;
+}
+
+int inventory_apply_pod(struct inventory *v, uint16_t source, nsec_t now, const struct object *o)
+{
+	struct staged s = {0};
+	struct uid_key key;
+	pod_id id, known;
+	int r = store_uid_get(v, o->meta.uid, &key);
+
+	if (r < 0)
+		return r;
+	id = known = find(v, &key);
+	r = stage(v, o, known ? pod_at(v, known) : NULL, now, &s);
+	if (r == 0)
+		r = known ? update(v, known, &s) : add(v, &key, &s, &id);
+	if (r < 0 || known)
+		store_uid_put(v, &key); /* a new record keeps the reference */
+	if (r < 0) {
+		staged_drop(v, &s);
+		return r;
+	}
+	v->stats.applied++;
+	pod_at(v, id)->source = source;
+	pod_at(v, id)->gen = source ? v->sources[source - 1].gen : 0;
+	return 0;
+}
+
+/* The addresses go back at once; the record stays for sinks and late flows. */
+void pods_kill(struct inventory *v, pod_id id, nsec_t now)
+{
+	struct pod_rec *p = pod_at(v, id);
+
+	if (p->flags & POD_DEAD)
+		return;
+	(void)body_release_addrs(p->body, now);
+	p->flags |= POD_DEAD;
+	p->done = 0;
+	v->stats.deleted++;
+	log_touch(v, id);
+	log_dead_add(v, id, now);
+}
+
+void inventory_delete_pod(struct inventory *v, struct str uid, nsec_t now)
+{
+	struct uid_key key;
+	pod_id id = store_uid_find(v, uid, &key) ? find(v, &key) : 0;
+
+	if (id)
+		pods_kill(v, id, now);
+}
+
+void pods_free_one(struct inventory *v, pod_id id)
+{
+	struct pod_rec *p = pod_at(v, id);
+	struct uid_key key = {.uid = p->uid, .form = p->uid_form};
+
+	log_remove(v, id);
+	index_body(v, id, p, false);
+	index_del(&v->by_name, name_hash(v, p->ns, body_name(p->body)), id);
+	index_del(&v->by_uid, store_hash(v, p->uid.b, sizeof(p->uid)), id);
+	set_owner(v, id, 0);
+	body_free(v, &p->body);
+	intern_put(&v->strings, p->ns);
+	intern_put(&v->strings, p->node);
+	store_uid_put(v, &key);
+	p->uid_form = UID_NONE;
+	pool_release(&v->pods, id);
+}
+
+bool inventory_pod(const struct inventory *v, pod_id id, struct inv_pod_view *ret)
+{
+	const struct pod_rec *p;
+
+	if (!id || id > v->pods.next || pod_at(v, id)->uid_form == UID_NONE)
+		return false;
+	p = pod_at(v, id);
+	*ret = (struct inv_pod_view){
+		.ns = intern_str(&v->strings, p->ns),
+		.name = body_name(p->body),
+		.node = intern_str(&v->strings, p->node),
+		.phase = p->phase,
+		.host_network = p->flags & POD_HOST_NETWORK,
+		.dead = p->flags & POD_DEAD,
+		.announceable = !(p->flags & POD_DEAD) && p->body->n_current,
+		.was_announceable = p->flags & POD_WAS_ANNOUNCEABLE,
+		.owner = p->owner,
+		.n_addrs = p->body->n_addrs,
+		.n_containers = p->body->n_containers,
+	};
+	store_uid_print(v, p->uid_form, &p->uid, ret->uid);
+	return true;
+}
+
+struct inv_addr inventory_pod_addr(const struct inventory *v, pod_id id, uint32_t i)
+{
+	const struct addr_rec *a = &body_addrs(pod_at(v, id)->body)[i];
+
+	return (struct inv_addr){.ip = a->ip, .from = a->from, .to = a->to};
+}
+
+static void print_container_id(const struct inventory *v, const struct container_rec *c,
+			       char out[256])
+{
+	static const char digits[] = "0123456789abcdef";
+	struct str s;
+	int n;
+
+	out[0] = '\0';
+	if (c->id_form == ID_TEXT) {
+		s = intern_str(&v->strings, store_text_id(c->id));
+		(void)snprintf(out, 256, "%.*s", STR_ARG(s));
+	}
+	if (c->id_form != ID_HEX64)
+		return;
+	s = intern_str(&v->strings, c->scheme);
+	n = snprintf(out, 256 - 64, "%.*s://", STR_ARG(s));
+	n = MIN(n, 256 - 65);
+	for (size_t i = 0; i < sizeof(c->id); i++) {
+		out[n++] = digits[c->id[i] >> 4];
+		out[n++] = digits[c->id[i] & 15];
+	}
+	out[n] = '\0';
+}
+
+void inventory_pod_container(const struct inventory *v, pod_id id, uint32_t i,
+			     struct inv_container_view *ret)
+{
+	const struct container_rec *c = &body_containers(pod_at(v, id)->body)[i];
+
+	print_container_id(v, c, ret->id);
+	ret->name = intern_str(&v->strings, c->name);
+	ret->image = intern_str(&v->strings, c->image);
+	ret->type = c->type;
+	ret->state = c->state;
+	ret->marks = c->marks;
+}
+
+pod_id inventory_by_uid(const struct inventory *v, struct str uid)
+{
+	struct uid_key key;
+
+	return store_uid_find(v, uid, &key) ? find(v, &key) : 0;
+}
+
+/* Of two candidates the live one, else the one that died later. */
+static pod_id better(const struct inventory *v, pod_id a, pod_id b)
+{
+	const struct pod_rec *pa, *pb;
+
+	if (!a || !b)
+		return a ? a : b;
+	pa = pod_at(v, a);
+	pb = pod_at(v, b);
+	if ((pa->flags & POD_DEAD) != (pb->flags & POD_DEAD))
+		return pa->flags & POD_DEAD ? b : a;
+	return pa->died >= pb->died ? a : b;
+}
+
+pod_id inventory_by_name(const struct inventory *v, struct str ns, struct str name)
+{
+	pool_id ns_id = intern_find(&v->strings, ns);
+	uint32_t at, h = name_hash(v, ns_id, name);
+	pod_id best = 0;
+
+	for (pod_id id = index_first(&v->by_name, h, &at); id; id = index_next(&v->by_name, h, &at))
+		if (pod_at(v, id)->ns == ns_id && str_eq(body_name(pod_at(v, id)->body), name))
+			best = better(v, best, id);
+	return best;
+}
+
+static bool has_container(const struct inventory *v, pod_id id, const struct container_rec *key)
+{
+	const struct pod_body *b = pod_at(v, id)->body;
+
+	for (uint32_t i = 0; i < b->n_containers; i++)
+		if (body_containers(b)[i].id_form == key->id_form &&
+		    memcmp(body_containers(b)[i].id, key->id, sizeof(key->id)) == 0)
+			return true;
+	return false;
+}
+
+/* The key of a container id that is held already. */
+static bool container_key(const struct inventory *v, struct str text, struct container_rec *ret)
+{
+	const char *at = text.n ? memmem(text.p, text.n, "://", 3) : NULL;
+	struct str bare = at ? str_from(text, (size_t)(at - text.p) + 3) : text;
+	pool_id held;
+
+	*ret = (struct container_rec){.id_form = ID_HEX64};
+	if (bare.n == 64 && uid_hex(bare.p, 64, ret->id))
+		return true;
+	held = intern_find(&v->strings, text);
+	*ret = (struct container_rec){.id_form = ID_TEXT};
+	memcpy(ret->id, &held, sizeof(held));
+	return held != 0;
+}
+
+pod_id inventory_by_container(const struct inventory *v, struct str container_id)
+{
+	struct container_rec key;
+	uint32_t at, h;
+
+	if (!container_key(v, container_id, &key))
+		return 0;
+	h = body_id_hash(v, &key);
+	for (pod_id id = index_first(&v->by_container, h, &at); id;
+	     id = index_next(&v->by_container, h, &at))
+		if (has_container(v, id, &key))
+			return id;
+	return 0;
+}
+
+/* Whether the pod had the address at that time, and since when. */
+static bool had_address(const struct inventory *v, pod_id id, const struct addr *ip, nsec_t at,
+			nsec_t *ret_from)
+{
+	const struct pod_body *b = pod_at(v, id)->body;
+
+	for (uint32_t i = 0; i < b->n_addrs; i++) {
+		const struct addr_rec *a = &body_addrs(b)[i];
+
+		if (!addr_eq(&a->ip, ip) || at < a->from || at >= a->to)
+			continue;
+		*ret_from = a->from;
+		return true;
+	}
+	return false;
+}
+
+pod_id inventory_by_address(const struct inventory *v, const struct addr *ip, nsec_t when)
+{
+	uint32_t at, h = store_hash(v, ip->b, sizeof(ip->b));
+	nsec_t from = 0, best_from = 0;
+	pod_id best = 0;
+
+	for (pod_id id = index_first(&v->by_address, h, &at); id;
+	     id = index_next(&v->by_address, h, &at)) {
+		/* Two may claim it for a moment while a DELETED is on its way: the newer is right.
+		 */
+		if (!had_address(v, id, ip, when, &from) || (best && from < best_from))
+			continue;
+		best = id;
+		best_from = from;
+	}
+	return best;
+}
+
+uint32_t inventory_pod_ids(const struct inventory *v)
+{
+	return v->pods.next;
+}
+
+void inventory_container_mark(struct inventory *v, struct inv_cursor *c, pod_id id, uint32_t i,
+			      bool set)
+{
+	struct container_rec *rec = &body_containers(pod_at(v, id)->body)[i];
+
+	rec->marks = (uint8_t)(set ? rec->marks | c->bit : rec->marks & ~c->bit);
+}
+
+bool inventory_container_marked(const struct inventory *v, const struct inv_cursor *c, pod_id id,
+				uint32_t i)
+{
+	return body_containers(pod_at(v, id)->body)[i].marks & c->bit;
+}

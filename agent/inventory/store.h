@@ -1,0 +1,167 @@
+/*
+ * The inventory from the inside, for the files of this room alone.
+ *
+ *   store.c    the whole: making, freeing, uids and names as keys, figures
+ *   body.c     the variable part of a pod: containers, addresses, name
+ *   pods.c     pods and their indexes
+ *   owners.c   owners, the tree of references, who is touched by a change
+ *   log.c      the change log, cursors, dead pods
+ *   sources.c  generations of lists and their sweep
+ */
+#pragma once
+
+#include "base/hash.h"
+#include "base/index.h"
+#include "base/intern.h"
+#include "base/pool.h"
+#include "inventory/inventory.h"
+
+/* A uid as a key: 16 bytes, or for UID_OTHER the id of its interned text in the first four. */
+struct uid_key {
+	struct uid uid;
+	enum uid_form form;
+};
+
+enum id_form { ID_NONE, ID_HEX64, ID_TEXT };
+
+struct container_rec {
+	uint8_t id[32]; /* ID_HEX64: the digest; ID_TEXT: the interned text in the first four */
+	pool_id scheme; /* ID_HEX64: "containerd", interned */
+	pool_id name, image;
+	uint8_t id_form, type, state;
+	uint8_t marks; /* one bit a cursor */
+};
+
+struct addr_rec {
+	struct addr ip;
+	nsec_t from, to;
+};
+
+/* The variable part of a pod, one allocation:
+ * containers[n_containers], addrs[n_addrs], name[name_len]. */
+struct pod_body {
+	uint32_t bytes;
+	uint16_t n_containers, name_len;
+	uint16_t n_addrs, n_current; /* the first n_current addresses are the pod's now */
+	_Alignas(8) char data[];
+};
+
+enum pod_flag {
+	POD_HOST_NETWORK = 1 << 0,
+	POD_DEAD = 1 << 1,
+	POD_WAS_ANNOUNCEABLE = 1 << 2,
+};
+
+struct pod_rec {
+	struct uid uid;
+	pool_id ns, node;
+	owner_id owner;
+	pod_id sib_prev, sib_next; /* among the pods of the owner */
+	pod_id log_prev, log_next;
+	pod_id dead_prev, dead_next;
+	uint16_t source, gen;
+	uint8_t uid_form, phase, flags;
+	uint8_t done; /* one bit a cursor: needs the dead pod no more */
+	struct pod_body *body;
+	nsec_t died;
+};
+
+struct owner_rec {
+	struct uid uid;
+	pool_id api_version, kind_text, ns;
+	owner_id parent, first_owner; /* first_owner: head of the owners below */
+	pod_id first_pod;	      /* head of the pods below */
+	owner_id sib_prev, sib_next;
+	uint16_t source, gen, name_len;
+	uint8_t uid_form, kind, state;
+	char *name;
+};
+
+struct source {
+	uint16_t gen;
+};
+
+struct inv_cursor {
+	const struct inv_cursor_ops *ops;
+	void *ctx;
+	pod_id pos; /* the pod passed last; 0: before the first */
+	uint8_t bit;
+};
+
+struct pod_list {
+	pod_id head, tail;
+	uint32_t n;
+};
+
+struct inventory {
+	struct inventory_opts opts;
+	struct hash_seed seed;
+	struct intern strings;
+	struct pool pods, owners;
+	struct index by_uid, by_name, by_container, by_address, owner_by_uid;
+	struct pod_list log, dead;
+	struct inv_cursor *cursors[INVENTORY_MAX_CURSORS];
+	uint8_t cursor_mask;
+	struct source *sources;
+	uint16_t n_sources;
+	size_t body_bytes, name_bytes;
+	uint32_t n_containers;
+	struct inventory_stats stats; /* the counters; gauges are filled on request */
+};
+
+static inline struct pod_rec *pod_at(const struct inventory *v, pod_id id)
+{
+	return pool_at(&v->pods, id);
+}
+static inline struct owner_rec *owner_at(const struct inventory *v, owner_id id)
+{
+	return pool_at(&v->owners, id);
+}
+
+/* store.c */
+uint32_t store_hash(const struct inventory *v, const void *p, size_t n);
+/* The key of a uid that is held already; false when nobody can hold it. Takes no reference. */
+bool store_uid_find(const struct inventory *v, struct str text, struct uid_key *ret);
+/* The key of a uid to be held; takes a reference on interned text. */
+int store_uid_get(struct inventory *v, struct str text, struct uid_key *ret);
+void store_uid_put(struct inventory *v, const struct uid_key *k);
+void store_uid_print(const struct inventory *v, enum uid_form form, const struct uid *u,
+		     char out[UID_TEXT_MAX + 1]);
+pool_id store_text_id(const uint8_t b[4]);
+
+/* body.c */
+/* A new body from the object; `old` (or NULL) gives marks and address times. Takes references on
+ * interned strings. 0, -ENOMEM, -EMSGSIZE. */
+int body_new(struct inventory *v, const struct object *o, const struct pod_body *old, nsec_t now,
+	     struct pod_body **ret);
+void body_free(struct inventory *v, struct pod_body **b);
+bool body_same(const struct pod_body *a, const struct pod_body *b);
+/* All addresses become former ones. True when there was a current one. */
+bool body_release_addrs(struct pod_body *b, nsec_t now);
+struct container_rec *body_containers(const struct pod_body *b);
+struct addr_rec *body_addrs(const struct pod_body *b);
+struct str body_name(const struct pod_body *b);
+/* Splits "containerd://<64 hex>" into a record's id fields: without references (`find`) or taking
+ * them. */
+int body_id_parse(struct inventory *v, struct str id, struct container_rec *ret);
+uint32_t body_id_hash(const struct inventory *v, const struct container_rec *c);
+
+/* pods.c */
+void pods_free_one(struct inventory *v, pod_id id);
+void pods_kill(struct inventory *v, pod_id id, nsec_t now);
+
+/* owners.c */
+/* Finds or makes the owner that a reference names. */
+int owners_refer(struct inventory *v, const struct owner_ref *ref, pool_id ns, owner_id *ret);
+void owners_link_pod(struct inventory *v, owner_id owner, pod_id pod);
+void owners_unlink_pod(struct inventory *v, pod_id pod);
+/* Frees an owner that nothing needs, and those above it. */
+void owners_release(struct inventory *v, owner_id id);
+void owners_delete(struct inventory *v, owner_id id);
+void owners_done(struct inventory *v);
+
+/* log.c */
+void log_touch(struct inventory *v, pod_id id);
+void log_remove(struct inventory *v, pod_id id);
+void log_dead_add(struct inventory *v, pod_id id, nsec_t now);
+void log_dead_remove(struct inventory *v, pod_id id);
