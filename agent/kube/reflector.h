@@ -64,7 +64,8 @@ struct reflector_ops {
 	void (*list_begin)(void *ctx);
 	/* ADDED, MODIFIED or DELETED; DELETED with the last state, also of an object never seen.
 	 * Items of a list are ADDED, also those that are known. A negative errno drops the
-	 * transfer: after a pause it goes on behind the last object that was accepted. */
+	 * transfer; it is made again after a pause, a watch from behind the last accepted object.
+	 */
 	int (*object)(void *ctx, enum event_type type, const struct object *o);
 	/* The list is complete. */
 	void (*list_end)(void *ctx);
