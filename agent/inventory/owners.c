@@ -187,7 +187,7 @@ static void touch_below(struct inventory *v, owner_id root)
 {
 	for (owner_id at = root; at; at = next_below(v, root, at))
 		for (pod_id p = owner_at(v, at)->first_pod; p; p = pod_at(v, p)->sib_next)
-			log_touch(v, p);
+			changes_touch(v, p);
 }
 
 static bool in_circle(const struct inventory *v, owner_id id)

@@ -138,7 +138,7 @@ static void commit(struct inventory *v, pod_id id, struct staged *s)
 	index_body(v, id, p, true);
 	(void)index_put(&v->by_name, name_hash(v, p->ns, body_name(p->body)), id);
 	set_owner(v, id, s->owner);
-	log_touch(v, id);
+	changes_touch(v, id);
 	v->stats.changed++;
 }
 
@@ -176,7 +176,7 @@ static int update(struct inventory *v, pod_id id, struct staged *s)
 	struct pod_rec *p = pod_at(v, id);
 
 	if (p->flags & POD_DEAD)
-		log_dead_remove(v, id); /* a list missed it for a moment: it lives again */
+		dead_remove(v, id); /* a list missed it for a moment: it lives again */
 	else if (same(p, s)) {
 		v->stats.unchanged++;
 		staged_drop(v, s);
@@ -222,8 +222,8 @@ void pods_kill(struct inventory *v, pod_id id, nsec_t now)
 	p->flags |= POD_DEAD;
 	p->done = 0;
 	v->stats.deleted++;
-	log_touch(v, id);
-	log_dead_add(v, id, now);
+	changes_touch(v, id);
+	dead_add(v, id, now);
 }
 
 void inventory_delete_pod(struct inventory *v, struct str uid, nsec_t now)
@@ -240,7 +240,7 @@ void pods_free_one(struct inventory *v, pod_id id)
 	struct pod_rec *p = pod_at(v, id);
 	struct uid_key key = {.uid = p->uid, .form = p->uid_form};
 
-	log_remove(v, id);
+	changes_remove(v, id);
 	index_body(v, id, p, false);
 	index_del(&v->by_name, name_hash(v, p->ns, body_name(p->body)), id);
 	index_del(&v->by_uid, store_hash(v, p->uid.b, sizeof(p->uid)), id);

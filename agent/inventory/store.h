@@ -5,7 +5,7 @@
  *   body.c     the variable part of a pod: containers, addresses, name
  *   pods.c     pods and their indexes
  *   owners.c   owners, the tree of references, who is touched by a change
- *   log.c      the change log, cursors, dead pods
+ *   changes.c  the change log, cursors, dead pods
  *   sources.c  generations of lists and their sweep
  */
 #pragma once
@@ -160,8 +160,8 @@ void owners_release(struct inventory *v, owner_id id);
 void owners_delete(struct inventory *v, owner_id id);
 void owners_done(struct inventory *v);
 
-/* log.c */
-void log_touch(struct inventory *v, pod_id id);
-void log_remove(struct inventory *v, pod_id id);
-void log_dead_add(struct inventory *v, pod_id id, nsec_t now);
-void log_dead_remove(struct inventory *v, pod_id id);
+/* changes.c */
+void changes_touch(struct inventory *v, pod_id id);
+void changes_remove(struct inventory *v, pod_id id);
+void dead_add(struct inventory *v, pod_id id, nsec_t now);
+void dead_remove(struct inventory *v, pod_id id);

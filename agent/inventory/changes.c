@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-void log_remove(struct inventory *v, pod_id id)
+void changes_remove(struct inventory *v, pod_id id)
 {
 	struct pod_rec *p = pod_at(v, id);
 
@@ -35,12 +35,12 @@ static bool in_log(const struct inventory *v, pod_id id)
 	return pod_at(v, id)->log_prev || v->log.head == id;
 }
 
-void log_touch(struct inventory *v, pod_id id)
+void changes_touch(struct inventory *v, pod_id id)
 {
 	struct pod_rec *p = pod_at(v, id);
 
 	if (in_log(v, id))
-		log_remove(v, id);
+		changes_remove(v, id);
 	p->log_prev = v->log.tail;
 	if (v->log.tail)
 		pod_at(v, v->log.tail)->log_next = id;
@@ -50,7 +50,7 @@ void log_touch(struct inventory *v, pod_id id)
 	v->log.n++;
 }
 
-void log_dead_remove(struct inventory *v, pod_id id)
+void dead_remove(struct inventory *v, pod_id id)
 {
 	struct pod_rec *p = pod_at(v, id);
 
@@ -68,7 +68,7 @@ void log_dead_remove(struct inventory *v, pod_id id)
 
 static void dead_free(struct inventory *v, pod_id id)
 {
-	log_dead_remove(v, id);
+	dead_remove(v, id);
 	pods_free_one(v, id);
 }
 
@@ -91,7 +91,7 @@ static void dead_drop_oldest(struct inventory *v)
 	dead_free(v, id);
 }
 
-void log_dead_add(struct inventory *v, pod_id id, nsec_t now)
+void dead_add(struct inventory *v, pod_id id, nsec_t now)
 {
 	struct pod_rec *p = pod_at(v, id);
 

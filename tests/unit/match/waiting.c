@@ -1,0 +1,94 @@
+/*
+ * The waiting room: its time begins when the owner kind can be read, its size is
+ * bounded, an overflow is over once.
+ */
+#include "match/waiting.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define SEC NSEC_PER_SEC
+static const struct str any = {0};
+
+static struct waiting *make(uint32_t max)
+{
+	const struct waiting_opts o = {.max = max, .timeout = 10 * SEC};
+	struct waiting *w;
+
+	assert_int_equal(waiting_new(&o, &w), 0);
+	return w;
+}
+
+static void first_in_first_out_by_time(void **state)
+{
+	struct waiting *w = make(100);
+
+	(void)state;
+	assert_int_equal(waiting_enter(w, 7, KIND_JOB, any, 1 * SEC), 0);
+	assert_int_equal(waiting_enter(w, 8, KIND_JOB, any, 2 * SEC), 0);
+	assert_int_equal(waiting_enter(w, 7, KIND_JOB, any, 9 * SEC), 0); /* is in already */
+	assert_int_equal(waiting_count(w), 2);
+	assert_true(waiting_deadline(w) == 11 * SEC);
+	assert_int_equal(waiting_due(w, 11 * SEC - 1), 0);
+	assert_int_equal(waiting_due(w, 11 * SEC), 7);
+	assert_int_equal(waiting_due(w, 11 * SEC), 0);
+	waiting_leave(w, 8);
+	waiting_leave(w, 8);
+	assert_true(waiting_deadline(w) == NSEC_NEVER);
+	waiting_free(&w);
+}
+
+static void time_begins_when_the_kind_can_be_read(void **state)
+{
+	struct waiting *w = make(100);
+
+	(void)state;
+	assert_int_equal(waiting_kind(w, KIND_REPLICASET, any, NSEC_NEVER), 0);
+	assert_int_equal(waiting_kind(w, KIND_REPLICASET, STR("a"), 5 * SEC), 0);
+	assert_int_equal(waiting_enter(w, 1, KIND_REPLICASET, STR("b"), 1 * SEC), 0);
+	assert_int_equal(waiting_enter(w, 2, KIND_REPLICASET, STR("a"), 1 * SEC), 0);
+	assert_int_equal(waiting_due(w, 15 * SEC), 2);
+	assert_int_equal(waiting_due(w, 1000 * SEC), 0);
+	assert_int_equal(waiting_kind(w, KIND_REPLICASET, any, 60 * SEC), 0);
+	assert_true(waiting_deadline(w) == 70 * SEC);
+	assert_int_equal(waiting_due(w, 69 * SEC), 0);
+	assert_int_equal(waiting_due(w, 70 * SEC), 1);
+	waiting_free(&w);
+}
+
+static void over_the_maximum_the_oldest_is_due(void **state)
+{
+	struct waiting *w = make(4);
+
+	(void)state;
+	assert_int_equal(waiting_kind(w, KIND_JOB, any, NSEC_NEVER), 0);
+	for (pod_id id = 1; id <= 4; id++)
+		assert_int_equal(waiting_enter(w, id, id % 2 ? KIND_JOB : KIND_OTHER, any, SEC), 0);
+	assert_int_equal(waiting_due(w, SEC), 0);
+	assert_int_equal(waiting_enter(w, 5, KIND_JOB, any, SEC), 0);
+	assert_int_equal(waiting_due(w, SEC), 1);
+	assert_int_equal(waiting_due(w, SEC), 0);
+	assert_int_equal(waiting_overflows(w), 1);
+	assert_false(waiting_overflow_over(w));
+	waiting_leave(w, 2);
+	waiting_leave(w, 4);
+	assert_true(waiting_overflow_over(w));
+	assert_false(waiting_overflow_over(w)); /* one resync an overflow */
+	waiting_clear(w);
+	assert_int_equal(waiting_count(w), 0);
+	waiting_free(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(first_in_first_out_by_time),
+		cmocka_unit_test(time_begins_when_the_kind_can_be_read),
+		cmocka_unit_test(over_the_maximum_the_oldest_is_due),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
