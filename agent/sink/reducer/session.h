@@ -27,13 +27,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SESSION_OUT_MAX	  ((size_t)256 * 1024) /* default of out_max */
-#define SESSION_OUT_MIN	  ((size_t)40 * 1024)  /* a smaller out_max is raised to this */
-#define SESSION_HEARTBEAT (5 * NSEC_PER_SEC) /* default; the reducer closes after 30 s of silence \
-					      */
-#define SESSION_MAX_LABELS 16		     /* more are left out */
-#define SESSION_MAX_ADDRS  64		     /* the same */
-#define SESSION_SLICE	   512		     /* pods looked at in one session_run */
+#define SESSION_OUT_MAX ((size_t)256 * 1024) /* default of out_max */
+#define SESSION_OUT_MIN ((size_t)40 * 1024)  /* a smaller out_max is raised to this */
+#define SESSION_HEARTBEAT                                                           \
+	(5 * NSEC_PER_SEC)     /* default; the reducer closes after 30 s of silence \
+				*/
+#define SESSION_MAX_LABELS 16  /* more are left out */
+#define SESSION_MAX_ADDRS  64  /* the same */
+#define SESSION_SLICE	   512 /* pods looked at in one session_run */
 
 struct session;
 
