@@ -3,8 +3,9 @@
  * compact, indexed, with a change log that sinks follow by cursors.
  *
  * Time, events and decoded objects come in as arguments; nothing is sent and
- * nothing is called back, except that a cursor's owner is told when the bound on
- * dead pods takes a pod away under it. One thread.
+ * nothing is called back, except when something goes: a cursor's owner is told when
+ * the bound on dead pods takes a pod away under it, the inventory's when an owner
+ * is forgotten. One thread.
  *
  * A deleted pod stays as a dead pod until every cursor is done with it and its
  * linger time is over, so that a sink still tells of it and a late flow still
@@ -35,6 +36,9 @@ struct inventory_opts {
 	nsec_t linger;	       /* how long a dead pod still answers look-ups */
 	bool keep_idle_owners; /* cluster scope: owners without pods are kept, the watch deletes
 				  them */
+	/* An owner's record is freed: nothing refers to it. May be NULL; may not call back. */
+	void (*owner_freed)(void *ctx, struct str uid);
+	void *ctx;
 };
 /* One million pods, two million owners, 10,000 dead, 120 s. */
 extern const struct inventory_opts inventory_defaults;
@@ -175,3 +179,5 @@ struct inventory_stats {
 	size_t bytes;	       /* held by records, names, indexes */
 };
 void inventory_stats(const struct inventory *v, struct inventory_stats *ret);
+/* The `bytes` alone; cheap. */
+size_t inventory_bytes(const struct inventory *v);

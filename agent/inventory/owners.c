@@ -231,7 +231,11 @@ static void free_one(struct inventory *v, owner_id id)
 	struct owner_rec *o = owner_at(v, id);
 	struct uid_key key = {.uid = o->uid, .form = o->uid_form};
 	struct naming was = naming_of(o);
+	char text[UID_TEXT_MAX + 1];
 
+	store_uid_print(v, o->uid_form, &o->uid, text);
+	if (v->opts.owner_freed)
+		v->opts.owner_freed(v->opts.ctx, str_of(text));
 	index_del(&v->owner_by_uid, store_hash(v, o->uid.b, sizeof(o->uid)), id);
 	naming_put(v, &was);
 	store_uid_put(v, &key);

@@ -16,8 +16,9 @@ const struct inventory_opts inventory_defaults = {
 	.linger = 120 * NSEC_PER_SEC,
 };
 
-#define MAX_STRINGS 8000000U /* different names, images, namespaces; over it objects are refused \
-			      */
+#define MAX_STRINGS                                                                  \
+	8000000U /* different names, images, namespaces; over it objects are refused \
+		  */
 
 int inventory_new(const struct inventory_opts *o, struct inventory **ret)
 {
@@ -133,9 +134,13 @@ void inventory_stats(const struct inventory *v, struct inventory_stats *ret)
 		ret->owners_referenced += owner_at(v, id)->state == OWNER_REFERENCED;
 	ret->containers = v->n_containers;
 	ret->strings = v->strings.pool.live;
-	ret->bytes = sizeof(*v) + intern_bytes(&v->strings) + pool_bytes(&v->pods) +
-		     pool_bytes(&v->owners) + v->body_bytes + v->name_bytes +
-		     index_bytes(&v->by_uid) + index_bytes(&v->by_name) +
-		     index_bytes(&v->by_container) + index_bytes(&v->by_address) +
-		     index_bytes(&v->owner_by_uid);
+	ret->bytes = inventory_bytes(v);
+}
+
+size_t inventory_bytes(const struct inventory *v)
+{
+	return sizeof(*v) + intern_bytes(&v->strings) + pool_bytes(&v->pods) +
+	       pool_bytes(&v->owners) + v->body_bytes + v->name_bytes + index_bytes(&v->by_uid) +
+	       index_bytes(&v->by_name) + index_bytes(&v->by_container) +
+	       index_bytes(&v->by_address) + index_bytes(&v->owner_by_uid);
 }

@@ -1,0 +1,416 @@
+#include "core/core.h"
+
+#include "base/mem.h"
+#include "base/rng.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define REFUSED_FOR (10 * NSEC_PER_SEC) /* of uninterrupted 403: then pods wait no longer */
+#define FULL_PAUSE  (30 * NSEC_PER_SEC) /* a full inventory stops the pods' socket so long */
+#define CHAIN_STEPS 64 /* owners of one chain that one event asks for; a later event goes on */
+
+struct watch {
+	struct core_watch pub;
+	struct core *core;
+	uint16_t source;
+};
+
+struct core {
+	struct core_opts opts;
+	struct inventory *inventory;
+	struct session *session;
+	struct owners *owners;
+	struct watch *watches;
+	uint32_t n_watches;
+	bool full;     /* over max_bytes: paused first, then new pods are refused */
+	nsec_t paused; /* when the pause ends; 0: not paused */
+	struct core_counters counters;
+};
+
+static nsec_t core_now(const struct core *c)
+{
+	return c->opts.clock(c->opts.clock_ctx);
+}
+
+/* ---- owners that are not watched ------------------------------------------------------------- */
+
+static bool watched(const struct core *c, enum kind kind)
+{
+	return !c->opts.node_scope && (kind == KIND_REPLICASET || kind == KIND_JOB);
+}
+
+/* Asks for the owners from `id` upward that have to be read one by one. */
+static void want_chain(struct core *c, owner_id id)
+{
+	const struct match_policy *policy = &c->opts.session.policy;
+	struct inv_owner_view o;
+
+	if (!c->opts.node_scope && !policy->follow_all && !policy->n_follow)
+		return;
+	for (int i = 0; i < CHAIN_STEPS && inventory_owner(c->inventory, id, &o); i++) {
+		struct owner_ref ref = {.api_version = o.api_version,
+					.kind = o.kind_text,
+					.name = o.name,
+					.uid = str_of(o.uid),
+					.controller = true};
+
+		if (!match_climbs(policy, o.kind, o.api_version, o.kind_text))
+			return;
+		if (!watched(c, o.kind))
+			(void)owners_want(c->owners, core_now(c), &ref, o.ns);
+		id = o.parent;
+	}
+}
+
+static void owner_read(void *ctx, struct str uid, const struct object *o)
+{
+	struct core *c = ctx;
+
+	(void)uid;
+	if (inventory_apply_owner(c->inventory, 0, core_now(c), o) < 0)
+		c->counters.refused_objects++;
+	else
+		want_chain(c, inventory_owner_by_uid(c->inventory, o->meta.uid));
+}
+
+static void owner_gone(void *ctx, struct str uid)
+{
+	struct core *c = ctx;
+
+	inventory_delete_owner(c->inventory, uid, core_now(c)); /* known: stays true of its pods */
+	inventory_refuse_owner(c->inventory, uid);		/* never seen: chains end at it */
+}
+
+static void owner_refused(void *ctx, struct str uid, const char *text)
+{
+	struct core *c = ctx;
+
+	inventory_refuse_owner(c->inventory, uid);
+	if (c->opts.ops && c->opts.ops->owner_refused)
+		c->opts.ops->owner_refused(c->opts.ctx, text);
+}
+
+static void owner_unauthorized(void *ctx)
+{
+	struct core *c = ctx;
+
+	if (c->opts.ops && c->opts.ops->unauthorized)
+		c->opts.ops->unauthorized(c->opts.ctx);
+}
+
+static const struct owners_ops owners_ops = {.owner = owner_read,
+					     .gone = owner_gone,
+					     .refused = owner_refused,
+					     .unauthorized = owner_unauthorized};
+
+static void owner_freed(void *ctx, struct str uid)
+{
+	struct core *c = ctx;
+
+	if (c->owners)
+		owners_forget(c->owners, uid);
+}
+
+/* ---- a full inventory ------------------------------------------------------------------------ */
+
+static void pause_pods(struct core *c, nsec_t now, bool paused)
+{
+	for (uint32_t i = 0; i < c->n_watches; i++)
+		if (c->watches[i].pub.kind == KIND_POD)
+			reflector_pause(c->watches[i].pub.reflector, now, paused);
+	c->paused = paused ? now + FULL_PAUSE : 0;
+}
+
+static void set_full(struct core *c, nsec_t now, bool full)
+{
+	c->full = full;
+	c->counters.full += full;
+	pause_pods(c, now, full);
+	if (c->opts.ops && c->opts.ops->full)
+		c->opts.ops->full(c->opts.ctx, full);
+	for (uint32_t i = 0; !full && i < c->n_watches; i++) /* what was refused is listed now */
+		if (c->watches[i].pub.kind == KIND_POD)
+			reflector_relist(c->watches[i].pub.reflector, now);
+}
+
+/* Over the limit the pods' sockets stop, which gives sinks time to let dead pods go. If that does
+ * not help, pods that are not known yet are refused, and listed again when there is room. */
+static void check_full(struct core *c, nsec_t now)
+{
+	size_t bytes = c->opts.max_bytes ? inventory_bytes(c->inventory) : 0;
+
+	if (!c->full && bytes > c->opts.max_bytes)
+		set_full(c, now, true);
+	else if (c->full && bytes < c->opts.max_bytes - c->opts.max_bytes / 20)
+		set_full(c, now, false);
+	if (c->paused && now >= c->paused)
+		pause_pods(c, now, false);
+}
+
+/* ---- what reflectors say --------------------------------------------------------------------- */
+
+static void on_list_begin(void *ctx)
+{
+	struct watch *w = ctx;
+
+	inventory_list_begin(w->core->inventory, w->source);
+}
+
+static int apply_pod(struct watch *w, enum event_type type, const struct object *o, nsec_t now)
+{
+	struct core *c = w->core;
+	struct inv_pod_view pod;
+	int r;
+
+	if (c->full && !inventory_by_uid(c->inventory, o->meta.uid)) {
+		c->counters.refused_objects++;
+		return 0;
+	}
+	/* DELETED carries the last state: a pod that came and went has its address only there. */
+	r = inventory_apply_pod(c->inventory, w->source, now, o);
+	if (type == EVENT_DELETED)
+		inventory_delete_pod(c->inventory, o->meta.uid, now);
+	else if (r == 0 &&
+		 inventory_pod(c->inventory, inventory_by_uid(c->inventory, o->meta.uid), &pod))
+		want_chain(c, pod.owner);
+	return r;
+}
+
+static int apply_owner(struct watch *w, enum event_type type, const struct object *o, nsec_t now)
+{
+	struct core *c = w->core;
+	int r = inventory_apply_owner(c->inventory, w->source, now, o);
+
+	if (type == EVENT_DELETED)
+		inventory_delete_owner(c->inventory, o->meta.uid, now);
+	else if (r == 0)
+		want_chain(c, inventory_owner_by_uid(c->inventory, o->meta.uid));
+	return r;
+}
+
+static int on_object(void *ctx, enum event_type type, const struct object *o)
+{
+	struct watch *w = ctx;
+	nsec_t now = core_now(w->core);
+	int r = w->pub.kind == KIND_POD ? apply_pod(w, type, o, now) : apply_owner(w, type, o, now);
+
+	if (r == -ENOMEM)
+		return r; /* the reflector tries this one again */
+	if (r < 0)
+		w->core->counters.refused_objects++;
+	return 0;
+}
+
+static void on_list_end(void *ctx)
+{
+	struct watch *w = ctx;
+	struct core *c = w->core;
+	nsec_t now = core_now(c);
+	bool again = reflector_status(w->pub.reflector).ever_synced;
+
+	inventory_list_end(c->inventory, w->source, now);
+	if (w->pub.kind != KIND_POD)
+		(void)session_kind_state(c->session, w->pub.kind, w->pub.ns, now);
+	else if (c->opts.resync_on_relist && again)
+		session_resync(c->session);
+}
+
+static void on_state(void *ctx, const struct reflector_status *s)
+{
+	struct watch *w = ctx;
+	struct core *c = w->core;
+	nsec_t ready =
+		s->health == REFLECTOR_FORBIDDEN ? s->since + REFUSED_FOR : (nsec_t)NSEC_NEVER;
+
+	/* What had synced once stays readable: a later refusal takes no knowledge away. */
+	if (w->pub.kind != KIND_POD && !s->ever_synced)
+		(void)session_kind_state(c->session, w->pub.kind, w->pub.ns, ready);
+	if (c->opts.ops && c->opts.ops->state)
+		c->opts.ops->state(c->opts.ctx, &w->pub, s);
+}
+
+static void on_unauthorized(void *ctx)
+{
+	owner_unauthorized(((struct watch *)ctx)->core);
+}
+
+static void on_bad_object(void *ctx, enum decode_bad why, struct str name)
+{
+	const struct watch *w = ctx;
+	const struct core_opts *o = &w->core->opts;
+
+	if (o->ops && o->ops->bad_object)
+		o->ops->bad_object(o->ctx, &w->pub, why, name);
+}
+
+static const struct reflector_ops watch_ops = {.list_begin = on_list_begin,
+					       .object = on_object,
+					       .list_end = on_list_end,
+					       .state = on_state,
+					       .unauthorized = on_unauthorized,
+					       .bad_object = on_bad_object};
+
+/* ---- making ---------------------------------------------------------------------------------- */
+
+static const struct {
+	enum kind kind;
+	const char *root, *resource;
+} watch_kinds[] = {
+	{KIND_POD, "/api/v1", "pods"},
+	{KIND_REPLICASET, "/apis/apps/v1", "replicasets"},
+	{KIND_JOB, "/apis/batch/v1", "jobs"},
+};
+
+static int watch_init(struct core *c, struct watch *w, size_t kind, struct str ns)
+{
+	struct reflector_opts o = c->opts.watch;
+	bool pods = watch_kinds[kind].kind == KIND_POD;
+	char path[512], selector[512];
+	int n;
+
+	*w = (struct watch){.core = c, .pub = {.kind = watch_kinds[kind].kind, .ns = ns}};
+	n = str_empty(ns)
+		    ? snprintf(path, sizeof(path), "%s/%s", watch_kinds[kind].root,
+			       watch_kinds[kind].resource)
+		    : snprintf(path, sizeof(path), "%s/namespaces/%.*s/%s", watch_kinds[kind].root,
+			       STR_ARG(ns), watch_kinds[kind].resource);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return -EINVAL;
+	(void)snprintf(selector, sizeof(selector), "spec.nodeName=%.*s",
+		       STR_ARG(c->opts.node_name));
+	o.path = str_of(path);
+	o.shape = pods ? SHAPE_POD : SHAPE_META;
+	o.metadata_only = !pods;
+	o.field_selector = pods && c->opts.node_scope ? str_of(selector) : STR("");
+	o.label_selector = pods ? c->opts.label_selector : STR("");
+	o.seed += c->n_watches * 0x9e3779b97f4a7c15ULL; /* each draws its own jitter */
+	o.ops = &watch_ops;
+	o.ctx = w;
+	if (!pods)
+		(void)session_kind_state(c->session, w->pub.kind, ns, NSEC_NEVER);
+	n = inventory_source_add(c->inventory, &w->source);
+	return n < 0 ? n : reflector_new(&o, &w->pub.reflector);
+}
+
+static int make_watches(struct core *c)
+{
+	size_t kinds = c->opts.node_scope ? 1 : ARRAY_SIZE(watch_kinds);
+	uint32_t spaces = MAX(c->opts.n_namespaces, 1U);
+	int r;
+
+	c->watches = calloc(kinds * spaces, sizeof(*c->watches));
+	if (!c->watches)
+		return -ENOMEM;
+	for (size_t k = 0; k < kinds; k++) {
+		for (uint32_t i = 0; i < spaces; i++) {
+			struct str ns = c->opts.n_namespaces ? c->opts.namespaces[i] : STR("");
+
+			r = watch_init(c, &c->watches[c->n_watches++], k, ns);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+static int core_init(struct core *c)
+{
+	int r;
+
+	c->opts.inventory.keep_idle_owners = !c->opts.node_scope;
+	c->opts.inventory.owner_freed = owner_freed;
+	c->opts.inventory.ctx = c;
+	c->opts.owners.ops = &owners_ops;
+	c->opts.owners.ctx = c;
+	r = inventory_new(&c->opts.inventory, &c->inventory);
+	if (r < 0)
+		return r;
+	c->opts.session.inventory = c->inventory;
+	r = session_new(&c->opts.session, &c->session);
+	if (r == 0)
+		r = owners_new(&c->opts.owners, &c->owners);
+	return r < 0 ? r : make_watches(c);
+}
+
+int core_new(const struct core_opts *o, struct core **ret)
+{
+	struct core *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	c->opts = *o;
+	r = core_init(c);
+	if (r < 0) {
+		core_free(&c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+void core_free(struct core **cp)
+{
+	struct core *c = *cp;
+
+	if (!c)
+		return;
+	for (uint32_t i = 0; i < c->n_watches; i++)
+		reflector_free(&c->watches[i].pub.reflector);
+	free(c->watches);
+	session_free(&c->session);
+	owners_free(&c->owners);
+	inventory_free(&c->inventory);
+	free(c);
+	*cp = NULL;
+}
+
+uint32_t core_n_watches(const struct core *c)
+{
+	return c->n_watches;
+}
+
+struct core_watch *core_watch(struct core *c, uint32_t i)
+{
+	return &c->watches[i].pub;
+}
+
+struct owners *core_owners(struct core *c)
+{
+	return c->owners;
+}
+
+struct session *core_session(struct core *c)
+{
+	return c->session;
+}
+
+struct inventory *core_inventory(struct core *c)
+{
+	return c->inventory;
+}
+
+nsec_t core_tick(struct core *c, nsec_t now)
+{
+	nsec_t next = inventory_expire(c->inventory, now);
+
+	check_full(c, now);
+	if (c->opts.max_bytes)
+		next = MIN(next, now + NSEC_PER_SEC);
+	return next;
+}
+
+bool core_synced(const struct core *c)
+{
+	for (uint32_t i = 0; i < c->n_watches; i++)
+		if (!reflector_status(c->watches[i].pub.reflector).ever_synced)
+			return false;
+	return true;
+}
+
+const struct core_counters *core_counters(const struct core *c)
+{
+	return &c->counters;
+}

@@ -1,0 +1,77 @@
+/*
+ * The core of an agent: everything between the bytes of the API server and the
+ * bytes for the reducer, put together, with no I/O.
+ *
+ *     reflectors ─┐
+ *                 ├─ inventory ─ match ─ session
+ *     owners ─────┘
+ *
+ * The shell (or a simulation) drives the parts: it polls each reflector and the
+ * owner reader, carries their requests out, and runs the session. What the parts
+ * have to tell each other passes through here.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "kube/owners.h"
+#include "kube/reflector.h"
+#include "sink/reducer/session.h"
+
+struct core;
+
+/* One watch: a kind, perhaps in one namespace. */
+struct core_watch {
+	enum kind kind;
+	struct str ns; /* empty: all */
+	struct reflector *reflector;
+};
+
+/* What the shell wants to hear; each may be NULL. No call back into the core. */
+struct core_ops {
+	void (*state)(void *ctx, const struct core_watch *w, const struct reflector_status *s);
+	void (*bad_object)(void *ctx, const struct core_watch *w, enum decode_bad why,
+			   struct str name);
+	void (*owner_refused)(void *ctx, const char *text);
+	void (*unauthorized)(void *ctx);
+	/* The inventory is over max_bytes, or (false) has room again. */
+	void (*full)(void *ctx, bool full);
+};
+
+struct core_opts {
+	bool node_scope;
+	struct str node_name;	      /* node scope: whose pods */
+	const struct str *namespaces; /* none: all */
+	uint32_t n_namespaces;
+	struct str label_selector;   /* of pods */
+	struct reflector_opts watch; /* times, sizes, budget, seed: what all watches share */
+	struct owners_opts owners;   /* the same */
+	struct inventory_opts inventory;
+	struct session_opts session; /* its inventory is filled in here; match policy included */
+	size_t max_bytes;	     /* of the inventory; 0: no limit */
+	bool resync_on_relist;
+	nsec_t (*clock)(void *ctx); /* the same time that the parts are driven with */
+	void *clock_ctx;
+	const struct core_ops *ops;
+	void *ctx;
+};
+
+/* Options are copied, what they point to must outlive the core. 0, -ENOMEM or -EINVAL. */
+int core_new(const struct core_opts *o, struct core **ret);
+void core_free(struct core **c);
+
+uint32_t core_n_watches(const struct core *c);
+struct core_watch *core_watch(struct core *c, uint32_t i);
+struct owners *core_owners(struct core *c);
+struct session *core_session(struct core *c);
+struct inventory *core_inventory(struct core *c);
+
+/* What is due by time alone. Returns when to call again. */
+nsec_t core_tick(struct core *c, nsec_t now);
+/* Every watch has had a complete list. */
+bool core_synced(const struct core *c);
+
+struct core_counters {
+	uint64_t refused_objects; /* not kept: memory, or a maximum */
+	uint64_t full;		  /* times the inventory went over max_bytes */
+};
+const struct core_counters *core_counters(const struct core *c);
