@@ -3,25 +3,20 @@
 
 #include "base/mem.h"
 
-void budget_init(struct budget *b, uint32_t qps, uint32_t burst, uint64_t seed)
+void budget_init(struct budget *b, double qps, uint32_t burst, uint64_t seed)
 {
-	*b = (struct budget){.qps = MAX(qps, 1U), .burst = MAX(burst, 1U)};
-	b->tokens = b->burst * NSEC_PER_SEC;
+	*b = (struct budget){.qps = qps > 0.01 ? qps : 0.01, .burst = MAX(burst, 1U)};
+	b->tokens = b->burst;
 	backoff_init(&b->backoff);
 	rng_seed(&b->rng, seed);
 }
 
 static void budget_fill(struct budget *b, nsec_t now)
 {
-	uint64_t full = b->burst * NSEC_PER_SEC;
-
 	if (now <= b->filled)
 		return;
-	/* Compared before multiplied: after a long idle time the product would overflow. */
-	if (now - b->filled >= full / b->qps + 1)
-		b->tokens = full;
-	else
-		b->tokens = MIN(full, b->tokens + (now - b->filled) * b->qps);
+	b->tokens += (double)(now - b->filled) / (double)NSEC_PER_SEC * b->qps;
+	b->tokens = MIN(b->tokens, b->burst);
 	b->filled = now;
 }
 
@@ -32,12 +27,14 @@ bool budget_take(struct budget *b, nsec_t now, nsec_t *ret_when)
 		return false;
 	}
 	budget_fill(b, now);
-	if (b->tokens < NSEC_PER_SEC) {
+	if (b->tokens < 1) {
 		b->delayed++;
-		*ret_when = now + (NSEC_PER_SEC - b->tokens) / b->qps + 1;
+		/* A little late, so that rounding never asks twice. */
+		*ret_when = now + (nsec_t)((1 - b->tokens) / b->qps * (double)NSEC_PER_SEC) +
+			    NSEC_PER_USEC;
 		return false;
 	}
-	b->tokens -= NSEC_PER_SEC;
+	b->tokens -= 1;
 	b->taken++;
 	return true;
 }

@@ -12,8 +12,8 @@
 #include <stdbool.h>
 
 struct budget {
-	uint64_t qps, burst;	/* at least 1 each */
-	uint64_t tokens;	/* in 1/NSEC_PER_SEC of a request */
+	double qps, burst;
+	double tokens;		/* requests */
 	nsec_t filled;		/* when tokens was brought up to date */
 	nsec_t pause_until;	/* 0: none */
 	struct backoff backoff; /* of the pause */
@@ -21,8 +21,8 @@ struct budget {
 	uint64_t taken, delayed, pauses; /* counters */
 };
 
-/* The bucket starts full. qps and burst of 0 become 1. */
-void budget_init(struct budget *b, uint32_t qps, uint32_t burst, uint64_t seed);
+/* The bucket starts full. qps is at least 0.01, burst 1. */
+void budget_init(struct budget *b, double qps, uint32_t burst, uint64_t seed);
 /* Takes one request: true, or false and the time at which to ask again. */
 bool budget_take(struct budget *b, nsec_t now, nsec_t *ret_when);
 /* A request that was started at `started` found no server, or was told to slow down; all wait.

@@ -70,7 +70,7 @@ struct answer {
 
 struct reflector {
 	struct reflector_opts o; /* its strings point to the copies below */
-	char *path, *field_selector, *label_selector;
+	char *path, *field_selector, *label_selector, *api_version, *kind;
 	char what[256]; /* "pods", "replicasets.apps in namespace shop" */
 	char resource[128];
 	struct buf target;
@@ -357,7 +357,13 @@ static int on_object(void *ctx, enum event_type type, const struct object *o)
 	if (type == EVENT_BOOKMARK) {
 		e = on_bookmark(r, o);
 	} else {
-		e = r->o.ops->object(r->o.ctx, type, o);
+		struct object named = *o;
+
+		if (r->kind) {
+			named.api_version = str_of(r->api_version);
+			named.kind = str_of(r->kind);
+		}
+		e = r->o.ops->object(r->o.ctx, type, &named);
 		if (e < 0) {
 			r->stop = STOP_CONSUMER;
 			r->consumer_error = e;
@@ -801,7 +807,7 @@ static int page_target(struct reflector *r)
 	int e = 0;
 
 	/* After tokens expired twice the list is too slow for pages: everything in one answer. */
-	if (r->expired_tokens < MAX_EXPIRED_TOKENS)
+	if (!r->o.whole_lists && r->expired_tokens < MAX_EXPIRED_TOKENS)
 		e = buf_printf(&r->target, "?limit=%u", r->o.page_size);
 	if (e == 0 && r->cont)
 		e = target_param(&r->target, "continue", str_of(r->cont));
@@ -1038,13 +1044,20 @@ int reflector_new(const struct reflector_opts *o, struct reflector **ret)
 		e = copy_opt(o->field_selector, MAX_SELECTOR, &r->field_selector);
 	if (e == 0)
 		e = copy_opt(o->label_selector, MAX_SELECTOR, &r->label_selector);
+	if (e == 0)
+		e = copy_opt(o->api_version, MAX_PATH, &r->api_version);
+	if (e == 0)
+		e = copy_opt(o->kind, MAX_PATH, &r->kind);
 	if (e < 0) {
 		reflector_free(&r);
 		return e;
 	}
 	r->o.path = r->o.field_selector = r->o.label_selector = (struct str){0};
+	r->o.api_version = r->o.kind = (struct str){0};
 	rng_seed(&r->rng, o->seed);
 	backoff_init(&r->backoff);
+	r->backoff.base = o->backoff_base ? o->backoff_base : BACKOFF_BASE;
+	r->backoff.cap = o->backoff_cap ? o->backoff_cap : BACKOFF_CAP;
 	r->list_wanted = true;
 	name_resource(r);
 	*ret = r;
@@ -1063,6 +1076,8 @@ void reflector_free(struct reflector **rp)
 	free(r->path);
 	free(r->field_selector);
 	free(r->label_selector);
+	free(r->api_version);
+	free(r->kind);
 	free(r);
 	*rp = NULL;
 }

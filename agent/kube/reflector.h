@@ -80,11 +80,14 @@ struct reflector_opts {
 	struct str path; /* "/api/v1/pods", "/apis/apps/v1/namespaces/NS/replicasets"; copied */
 	enum decode_shape shape;
 	bool metadata_only;	   /* ask for PartialObjectMetadata */
+	struct str api_version;	   /* what every object is said to be; copied. Items of lists and */
+	struct str kind;	   /* metadata alone do not say it themselves. Empty: as decoded */
 	struct str field_selector; /* plain text, "spec.nodeName=a"; copied, escaped here */
 	struct str label_selector; /* the same */
 	const struct str *labels;  /* label keys to keep; must outlive the reflector */
 	uint32_t n_labels;
 	uint32_t page_size;   /* 0 means 500 */
+	bool whole_lists;     /* no pages */
 	bool list_from_cache; /* the first list may be a little stale (resourceVersion=0): lists
 			       * with a selector would else make the server read everything */
 	bool no_streaming;    /* lists in pages only */
@@ -100,6 +103,8 @@ struct reflector_opts {
 	nsec_t watch_idle;    /* 150 s of silence in a watch whose server is known to bookmark */
 	uint32_t watch_min_s; /* timeoutSeconds is drawn evenly from [min, max]: 300 to 600 */
 	uint32_t watch_max_s;
+	nsec_t backoff_base; /* 0.5 s doubling to 30 s */
+	nsec_t backoff_cap;
 	uint64_t seed;
 	const struct reflector_ops *ops;
 	void *ctx;
