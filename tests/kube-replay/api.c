@@ -559,46 +559,51 @@ static void add_hostile(struct conn *c, struct page *p)
 	for (enum fault_id id = FAULT_OVERSIZED; id <= FAULT_OWNER_CYCLE; id++) {
 		const struct fault *f = hit(c, id);
 		const struct hostile *h =
-			f ? hostile_get(c->srv, f, c->req.kind, (struct str){0}) : NULL;
+			f ? hostile_get(c->srv, f, c->req.kind, &c->req.sel) : NULL;
 
 		for (size_t i = 0; h && i < h->n; i++)
-			if (selector_match(&c->req.sel, &h->v[i]))
-				p->v[p->n++] = &h->v[i];
+			p->v[p->n++] = &h->v[i];
 	}
 }
 
-/* Lists before 1.32 were one write; since then each item is written by itself. */
+/* Metadata lists, and all before 1.32, were one write; since then an item is two: comma or tag and
+ * length, then its bytes. */
 static void send_page(struct conn *c, const struct page *p)
 {
 	struct encoding e = c->req.enc;
-	bool whole = e.meta || c->srv->store.minor < 32;
 	_buf_ struct buf items, body;
+	size_t *heads = must_calloc(p->n + 1, sizeof(*heads));
 	size_t *ends = must_calloc(p->n + 1, sizeof(*ends));
-	size_t from = 0;
 
 	buf_init(&items, READ_MAX);
 	buf_init(&body, READ_MAX);
 	for (size_t i = 0; i < p->n; i++) {
+		size_t from = items.n;
+
 		if (!e.pb && i)
 			put_z(&items, ",");
 		list_item(&items, p->v[i], e);
 		ends[i] = items.n;
+		heads[i] = from + (e.pb ? items.n - from - list_payload(p->v[i], e) : i > 0);
 	}
 	list_head(&body, c->req.kind, e, &p->meta, items.n);
 	api_start(c, false);
-	if (whole) {
+	if (e.meta || c->srv->store.minor < 32) {
 		put_str(&body, buf_str(&items));
 		list_tail(&body, e);
 		resp_write(c, body.p, body.n);
 	} else {
 		resp_write(c, body.p, body.n);
-		for (size_t i = 0; i < p->n; from = ends[i++])
-			resp_write(c, items.p + from, ends[i] - from);
+		for (size_t i = 0, from = 0; i < p->n; from = ends[i++]) {
+			resp_write(c, items.p + from, heads[i] - from);
+			resp_write(c, items.p + heads[i], ends[i] - heads[i]);
+		}
 		buf_reset(&body);
 		list_tail(&body, e);
 		resp_write(c, body.p, body.n);
 	}
 	resp_end(c);
+	free(heads);
 	free(ends);
 }
 

@@ -101,10 +101,15 @@ void list_head(struct buf *b, enum kind k, struct encoding e, const struct list_
 	put_str(b, buf_str(&head));
 }
 
+size_t list_payload(const struct version *v, struct encoding e)
+{
+	return e.meta ? 1 + varint_size(v->meta_pb.n) + v->meta_pb.n : v->pb.n;
+}
+
 void list_item(struct buf *b, const struct version *v, struct encoding e)
 {
 	if (e.pb && e.meta) {
-		pb_put_head(b, 2, 1 + varint_size(v->meta_pb.n) + v->meta_pb.n);
+		pb_put_head(b, 2, list_payload(v, e));
 		pb_put_len(b, 1, v->meta_pb);
 	} else if (e.pb) {
 		pb_put_len(b, 2, v->pb);

@@ -32,6 +32,8 @@ struct list_meta {
 void list_head(struct buf *b, enum kind k, struct encoding e, const struct list_meta *m,
 	       size_t items_size);
 void list_item(struct buf *b, const struct version *v, struct encoding e);
+/* Bytes of a protobuf item behind its tag and length. */
+size_t list_payload(const struct version *v, struct encoding e);
 void list_tail(struct buf *b, struct encoding e);
 
 /* One object as the answer to a GET, or inside an event. */

@@ -163,9 +163,10 @@ struct hostile {
 	size_t n;
 	struct buf mem[8];
 };
-/* The bad objects of a fault for one kind; NULL when it has none there. Made once and kept. */
+/* The bad objects of a fault for one kind; NULL when the request cannot see
+ * them. Borrowed until the next call for the same fault and kind. */
 const struct hostile *hostile_get(struct server *s, const struct fault *f, enum kind k,
-				  struct str node);
+				  const struct selector *sel);
 void hostile_free(struct server *s);
 
 /* tls.c */

@@ -199,11 +199,11 @@ static void send_hostile(struct watch *w)
 	for (enum fault_id id = FAULT_OVERSIZED; id <= FAULT_OWNER_CYCLE; id++) {
 		const struct fault *f = hit(w->c, id);
 		const struct hostile *h =
-			f ? hostile_get(w->c->srv, f, w->c->req.kind, (struct str){0}) : NULL;
+			f ? hostile_get(w->c->srv, f, w->c->req.kind, &w->c->req.sel) : NULL;
 
 		for (size_t i = 0; h && i < h->n; i++)
-			if (selector_match(&w->c->req.sel, &h->v[i]))
-				send_version(w, EVENT_ADDED, &h->v[i], 0);
+			send_version(w, EVENT_ADDED, &h->v[i],
+				     MAX(w->last_rv, kind_of(w)->base_rv));
 	}
 }
 
@@ -220,8 +220,8 @@ static void send_state(struct watch *w, bool mark)
 		if (selector_match(&w->c->req.sel, v))
 			send_version(w, EVENT_ADDED, v, 0);
 	}
-	send_hostile(w);
 	w->last_rv = store_rv(ks);
+	send_hostile(w);
 	if (mark && !hit(w->c, FAULT_NO_END_MARKER))
 		send_bookmark(w, store_rv(ks), true);
 }
