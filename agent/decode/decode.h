@@ -31,12 +31,14 @@ enum decode_shape { SHAPE_META, SHAPE_POD, SHAPE_NODE, _DECODE_SHAPE_MAX };
 
 /* Why an object was left out. */
 enum decode_bad {
-	BAD_TOO_LARGE,	 /* over max_object bytes; never held in memory */
-	BAD_TOO_DEEP,	 /* nested over the depth limit */
-	BAD_MALFORMED,	 /* protobuf only: its own bytes are wrong, the frame around it is sound */
-	BAD_INCOMPLETE,	 /* no name or no uid */
-	BAD_TOO_MANY,	 /* owners, containers, addresses over the model's limits: cut, still delivered */
-	BAD_NO_MEMORY,
+	BAD_TOO_LARGE,	/* over max_object bytes; never held in memory */
+	BAD_TOO_DEEP,	/* nested over the depth limit */
+	BAD_MALFORMED,	/* protobuf: its own bytes are wrong, the frame around it is sound; JSON: a
+			 * wanted field has a value of another type; a watch event of no known type
+			 */
+	BAD_INCOMPLETE, /* no name or no uid */
+	BAD_TOO_MANY, /* owners, containers, addresses over the model's limits: cut, still delivered
+		       */
 	_DECODE_BAD_MAX,
 };
 const char *decode_bad_name(enum decode_bad why);
@@ -53,7 +55,8 @@ struct decode_ops {
 	int (*on_list)(void *ctx, const struct list_meta *m);
 	/* A Status: an ERROR event, or the body when a list or object body turns out to be one. */
 	int (*on_status)(void *ctx, const struct api_status *s);
-	/* An object was left out (or cut, BAD_TOO_MANY). `name` is what is known of it, may be empty. */
+	/* An object was left out (or cut, BAD_TOO_MANY). `name` is what is known of it, may be
+	 * empty. */
 	void (*on_bad)(void *ctx, enum decode_bad why, struct str name);
 };
 
