@@ -101,7 +101,7 @@ struct reflector {
 	int status;
 	nsec_t retry_after;
 	char content_type[128];
-	char head[4]; /* first bytes, until the format is known */
+	char head[8]; /* first bytes, until they tell the format */
 	size_t n_head;
 	size_t error_bytes;
 	bool error_plain; /* the error's body is no Status */

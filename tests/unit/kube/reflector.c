@@ -763,8 +763,10 @@ static void not_a_kubernetes_server(void **state)
 		{302, "text/html", "moved", "redirect (302)"},
 		{301, "", "", "redirect (301)"},
 		{500, "text/html", "<html>oops</html>", "status 500: <html>oops</html>"},
-		{504, JSON, "{\"status\":\"Failure\",\"message\":\"etcd is slow\"}",
-		 "etcd is slow"},
+		{504, "text/plain; charset=utf-8",
+		 "{\"metadata\":{},\"status\":\"Failure\",\"message\":\"etcd is "
+		 "slow\",\"code\":504}",
+		 "status 504: etcd is slow"},
 		{404, "text/plain", "404 page not found\n", "404 page not found"},
 		{200, JSON, "{\"kind\":\"PodList\"", ""},
 		{200, JSON, "", ""},
