@@ -55,7 +55,8 @@ static const struct fault *hit(struct conn *c, enum fault_id id)
 
 void api_status(struct conn *c, const struct status *s, const char *extra)
 {
-	bool pb = c->req.enc.pb && !hit(c, FAULT_JSON_STATUS);
+	/* What a stalled etcd leaves behind is JSON whatever was asked for. */
+	bool pb = c->req.enc.pb && !s->bare && !hit(c, FAULT_JSON_STATUS);
 	_buf_ struct buf b;
 
 	buf_init(&b, 1U << 20);
@@ -283,7 +284,8 @@ static bool parse_path(struct request *r)
 			str_split(&rest, '/', &ns);
 			str_split(&rest, '/', &part);
 		}
-		if (!str_eq(part, str_of(kind_info[k].plural)) || memchr(rest.p, '/', rest.n))
+		if (!str_eq(part, str_of(kind_info[k].plural)) ||
+		    (rest.n && memchr(rest.p, '/', rest.n)))
 			continue;
 		r->kind = k;
 		r->sel.ns = ns;
@@ -393,7 +395,7 @@ static bool fault_answer(struct conn *c)
 	else if (hit(c, FAULT_403))
 		forbidden(c);
 	else if (hit(c, FAULT_404))
-		no_resource(c);
+		c->req.verb == VERB_GET ? not_found(c) : no_resource(c);
 	else if (!api_param(&c->req, "continue") && hit(c, FAULT_410))
 		expired(c, NULL);
 	else if ((f = hit(c, FAULT_429)))

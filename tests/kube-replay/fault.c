@@ -148,6 +148,7 @@ static int parse_name(struct fault *f, struct str name)
 static int parse_arg(struct fault *f, struct str arg)
 {
 	struct str rest = arg, head;
+	double num;
 	char *end;
 
 	str_split(&rest, ':', &head);
@@ -161,8 +162,9 @@ static int parse_arg(struct fault *f, struct str arg)
 	f->arg = str_dup(arg);
 	if (!info[f->id].num)
 		return 0;
-	f->num = strtol(f->arg, &end, 10);
-	return *end || f->num < 0 ? -EINVAL : 0;
+	num = strtod(f->arg, &end);
+	f->num = (long)num;
+	return *end || num < 0 ? -EINVAL : 0;
 }
 
 static int parse_filter(struct fault *f, struct str text)

@@ -330,6 +330,7 @@ static int load_big(struct store *s, const char *dir)
 	static const char *const names[] = {"big-pods-json", "big-replicasets-json",
 					    "final-jobs-json"};
 	static const char *const pb[] = {"big-*-pb", "watchlist-*-pb", "watch-*-pb"};
+	uint64_t newest = 0;
 
 	for (enum kind i = 0; i < KIND_NODES; i++) {
 		int r = load_base(s, &s->kinds[i], dir, names[i]);
@@ -337,9 +338,11 @@ static int load_big(struct store *s, const char *dir)
 		if (r < 0)
 			return r;
 		load_pb(s, i, dir, pb, ARRAY_SIZE(pb));
-		/* A watch of any of the three must be able to go on from any of the lists. */
-		s->kinds[i].base_rv = s->kinds[KIND_PODS].base_rv;
+		newest = MAX(newest, s->kinds[i].base_rv);
 	}
+	/* They were taken one after another; served, they are of one moment. */
+	for (enum kind i = 0; i < KIND_NODES; i++)
+		s->kinds[i].base_rv = newest;
 	return 0;
 }
 

@@ -15,7 +15,7 @@ static int add_one(struct selector *s, struct str part, bool label)
 	if (s->n == SELECT_MAX)
 		return -EINVAL;
 	*r = (struct requirement){.label = label};
-	if (!memchr(part.p, '=', part.n))
+	if (!part.n || !memchr(part.p, '=', part.n))
 		return -EINVAL;
 	str_split(&value, '=', &r->key);
 	if (str_starts(value, STR("=")))
