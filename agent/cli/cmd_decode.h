@@ -1,0 +1,4 @@
+#pragma once
+
+/* `kindred decode`; argv[0] is the command's name. Returns the exit code. */
+int cmd_decode(int argc, char **argv);

@@ -1,0 +1,421 @@
+/*
+ * kindred reducer: the reference reducer as a program. It listens, checks what
+ * agents send and shows what it has learnt: a table when things have settled,
+ * or every event as a JSON line.
+ */
+#include "cli/cmd_reducer.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "reducer/listener.h"
+#include "reducer/report.h"
+#include "reducer/table.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <getopt.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define DEFAULT_LISTEN "127.0.0.1:8000"
+#define MAX_OUTPUT     (256U << 20) /* of one table; a larger one is not printed */
+#define QUIET_PIPE     (1 * NSEC_PER_SEC)
+#define QUIET_TERMINAL (200 * NSEC_PER_MSEC)
+#define LATEST	       (1 * NSEC_PER_SEC) /* a terminal is redrawn this often under steady change */
+#define TABLE_MARGIN   4		  /* lines of a terminal that are no pods */
+
+struct options {
+	const char *listen, *port_file;
+	struct listener_faults faults;
+	bool json, help;
+};
+
+struct reducer {
+	struct options o;
+	struct event_base *base;
+	struct event *settle, *term, *intr;
+	struct reducer_table *table;
+	struct listener *listener;
+	struct buf out;
+	bool terminal;
+	bool changed; /* since the last table */
+	nsec_t first_change, last_change;
+	int failed; /* standard output is gone */
+};
+
+static const char help[] =
+	"usage: kindred reducer [options]\n"
+	"\n"
+	"Listens as the telemetry reducer does, checks what agents send, and shows the\n"
+	"workloads and pods they announce.\n"
+	"\n"
+	"  --listen HOST:PORT  where to listen (default " DEFAULT_LISTEN "; port 0: any)\n"
+	"  --json              one JSON object a line instead of the table: events connect,\n"
+	"                      resync, pod, container, delete, disconnect, error, message\n"
+	"  --port-file FILE    write the port in use to FILE\n"
+	"  -h, --help          this text\n"
+	"\n"
+	"Faults, for tests of agents:\n"
+	"  --slow N            read at most N bytes a second from each agent\n"
+	"  --hang              accept and never read\n"
+	"  --close-after N     close each connection after N messages\n"
+	"  --send-bytes        send bytes to the agent, which the reducer never does\n"
+	"\n"
+	"Exit codes: 0 stopped by SIGTERM or SIGINT, 1 cannot listen or write, 2 wrong options.\n";
+
+static int parse_count(const char *flag, const char *text, unsigned long long max,
+		       unsigned long long *ret)
+{
+	if (str_to_u64(str_of(text), ret) == 0 && *ret && *ret <= max)
+		return 0;
+	fprintf(stderr, "kindred reducer: %s %s: wants a number from 1 to %llu\n", flag, text, max);
+	return -EINVAL;
+}
+
+static int parse_options(int argc, char **argv, struct options *o)
+{
+	enum { LISTEN = 1, JSON, PORT_FILE, SLOW, HANG, CLOSE_AFTER, SEND_BYTES };
+	static const struct option table[] = {
+		{"listen", required_argument, NULL, LISTEN},
+		{"json", no_argument, NULL, JSON},
+		{"port-file", required_argument, NULL, PORT_FILE},
+		{"slow", required_argument, NULL, SLOW},
+		{"hang", no_argument, NULL, HANG},
+		{"close-after", required_argument, NULL, CLOSE_AFTER},
+		{"send-bytes", no_argument, NULL, SEND_BYTES},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	unsigned long long n = 0;
+	int c, r = 0;
+
+	optind = 1;
+	while (r == 0 && (c = getopt_long(argc, argv, "h", table, NULL)) != -1) {
+		switch (c) {
+		case LISTEN:
+			o->listen = optarg;
+			break;
+		case JSON:
+			o->json = true;
+			break;
+		case PORT_FILE:
+			o->port_file = optarg;
+			break;
+		case SLOW:
+			r = parse_count("--slow", optarg, UINT32_MAX, &n);
+			o->faults.slow = (uint32_t)n;
+			break;
+		case HANG:
+			o->faults.hang = true;
+			break;
+		case CLOSE_AFTER:
+			r = parse_count("--close-after", optarg, UINT64_MAX, &n);
+			o->faults.close_after = n;
+			break;
+		case SEND_BYTES:
+			o->faults.send_bytes = true;
+			break;
+		case 'h':
+			o->help = true;
+			break;
+		default:
+			return -EINVAL; /* getopt has said why */
+		}
+	}
+	if (r == 0 && optind < argc) {
+		fprintf(stderr, "kindred reducer: unexpected argument %s\n", argv[optind]);
+		r = -EINVAL;
+	}
+	return r;
+}
+
+static void addrinfo_free(struct addrinfo **a)
+{
+	if (*a)
+		freeaddrinfo(*a);
+}
+
+/* "HOST:PORT", "[V6]:PORT" or ":PORT" (any address). */
+static int resolve(const char *endpoint, struct addrinfo **ret)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+				       .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+	_free_ char *host = str_dup(str_of(endpoint));
+	char *colon, *from = host;
+	int r;
+
+	if (!host)
+		return -ENOMEM;
+	colon = strrchr(host, ':');
+	if (!colon) {
+		log_error("--listen %s: wants HOST:PORT", endpoint);
+		return -EINVAL;
+	}
+	*colon = '\0';
+	if (*host == '[' && colon[-1] == ']') {
+		colon[-1] = '\0';
+		from++;
+	}
+	r = getaddrinfo(*from ? from : NULL, colon + 1, &hints, ret);
+	if (r)
+		log_error("--listen %s: %s", endpoint, gai_strerror(r));
+	return r ? -EINVAL : 0;
+}
+
+/* Everything that waits in `out`; a broken pipe ends the program. */
+static void flush_output(struct reducer *red)
+{
+	const struct str s = buf_str(&red->out);
+
+	if (s.n && (fwrite(s.p, 1, s.n, stdout) != s.n || fflush(stdout) != 0)) {
+		red->failed = -EIO;
+		(void)event_base_loopbreak(red->base);
+	}
+	buf_reset(&red->out);
+}
+
+static size_t terminal_rows(const struct reducer *red)
+{
+	struct winsize w = {0};
+
+	if (!red->terminal || ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) < 0 || w.ws_row <= TABLE_MARGIN)
+		return 0;
+	return w.ws_row - TABLE_MARGIN;
+}
+
+static void print_table(struct reducer *red, bool whole)
+{
+	int r = 0;
+
+	if (red->terminal && !whole)
+		r = buf_append_str(&red->out, STR("\033[H\033[2J"));
+	if (r == 0)
+		r = report_table(red->table, whole ? 0 : terminal_rows(red), &red->out);
+	if (r == 0)
+		r = buf_printf(&red->out, "%u agents connected\n\n",
+			       listener_connections(red->listener));
+	if (r < 0) {
+		buf_reset(&red->out);
+		(void)log_err(r, "cannot print the table");
+	}
+	flush_output(red);
+	red->changed = false;
+}
+
+/* When the next table is due: after a quiet time; on a terminal at the latest after a second. */
+static nsec_t due(const struct reducer *red)
+{
+	const nsec_t quiet = red->terminal ? QUIET_TERMINAL : QUIET_PIPE;
+	const nsec_t at = red->last_change + quiet, latest = red->first_change + LATEST;
+
+	return red->terminal && latest < at ? latest : at;
+}
+
+static void arm_settle(struct reducer *red, nsec_t now)
+{
+	const nsec_t at = due(red), wait = at > now ? at - now : 0;
+	const struct timeval tv = {.tv_sec = (time_t)(wait / NSEC_PER_SEC),
+				   .tv_usec = (suseconds_t)(wait % NSEC_PER_SEC / NSEC_PER_USEC)};
+
+	(void)event_add(red->settle, &tv);
+}
+
+static void on_settle(evutil_socket_t fd, short what, void *arg)
+{
+	struct reducer *red = arg;
+	const nsec_t now = clock_mono();
+
+	(void)fd;
+	(void)what;
+	if (!red->changed)
+		return;
+	if (now < due(red))
+		arm_settle(red, now);
+	else
+		print_table(red, false);
+}
+
+/* Only notes the time: changes come by the hundred thousand, the timer looks at it when it fires.
+ */
+static void note_change(struct reducer *red)
+{
+	const nsec_t now = clock_mono();
+
+	if (red->o.json)
+		return;
+	red->last_change = now;
+	if (red->changed)
+		return;
+	red->changed = true;
+	red->first_change = now;
+	arm_settle(red, now);
+}
+
+static void log_effect(uint32_t conn, const struct ingest_effect *e)
+{
+	struct wire_connect c;
+
+	if (e->type == INGEST_ERROR)
+		log_warn("agent %u: %s", conn, e->error);
+	else if (e->type == INGEST_CONNECT && wire_get_connect(e->msg, &c))
+		log_info("agent %u: connected from %.*s", conn, STR_ARG(c.hostname));
+	else if (e->type == INGEST_RESYNC)
+		log_info("agent %u: epoch %llu", conn, (unsigned long long)e->epoch);
+}
+
+static void on_effect(void *arg, uint32_t conn, const struct ingest_effect *e)
+{
+	struct reducer *red = arg;
+	int r;
+
+	if (red->o.json) {
+		r = report_effect(conn, e, &red->out);
+		if (r < 0)
+			(void)log_err(r, "agent %u: cannot print an event", conn);
+		flush_output(red);
+		return;
+	}
+	log_effect(conn, e);
+	if (e->type != INGEST_MESSAGE && e->type != INGEST_ERROR)
+		note_change(red);
+}
+
+static void on_disconnect(void *arg, uint32_t conn, bool reset)
+{
+	struct reducer *red = arg;
+
+	if (red->o.json) {
+		if (report_disconnect(conn, &red->out) == 0)
+			flush_output(red);
+		return;
+	}
+	log_info("agent %u: %s", conn,
+		 reset ? "connection reset; its pods stay for up to 30 s" : "disconnected");
+	note_change(red);
+}
+
+static void on_swept(void *arg, uint32_t conn)
+{
+	(void)conn;
+	note_change(arg);
+}
+
+static void on_signal(evutil_socket_t fd, short what, void *arg)
+{
+	const struct reducer *red = arg;
+
+	(void)fd;
+	(void)what;
+	(void)event_base_loopbreak(red->base);
+}
+
+static int open_loop(struct reducer *red)
+{
+	red->base = event_base_new();
+	if (!red->base)
+		return -ENOMEM;
+	red->settle = evtimer_new(red->base, on_settle, red);
+	red->term = evsignal_new(red->base, SIGTERM, on_signal, red);
+	red->intr = evsignal_new(red->base, SIGINT, on_signal, red);
+	if (!red->settle || !red->term || !red->intr)
+		return -ENOMEM;
+	if (event_add(red->term, NULL) < 0 || event_add(red->intr, NULL) < 0)
+		return -EIO;
+	return reducer_table_new(&(struct reducer_table_opts){0}, &red->table);
+}
+
+static int open_listener(struct reducer *red)
+{
+	_cleanup_(addrinfo_free) struct addrinfo *addr = NULL;
+	const struct listener_hooks hooks = {
+		.effect = on_effect, .disconnect = on_disconnect, .swept = on_swept, .arg = red};
+	int r = resolve(red->o.listen, &addr);
+
+	if (r < 0)
+		return r;
+	r = listener_new(red->base,
+			 &(struct listener_opts){.addr = addr->ai_addr,
+						 .addr_len = addr->ai_addrlen,
+						 .table = red->table,
+						 .faults = red->o.faults,
+						 .hooks = hooks},
+			 &red->listener);
+	if (r < 0)
+		return log_err(r, "cannot listen on %s", red->o.listen);
+	log_info("reducer: listening on port %u", listener_port(red->listener));
+	return 0;
+}
+
+/* Whole or not at all: a reader that sees the file sees the port. */
+static int write_port(const struct reducer *red)
+{
+	char tmp[4096];
+	FILE *f;
+	bool ok;
+
+	if (!red->o.port_file)
+		return 0;
+	if (snprintf(tmp, sizeof(tmp), "%s.tmp", red->o.port_file) >= (int)sizeof(tmp))
+		return -ENAMETOOLONG;
+	f = fopen(tmp, "we");
+	if (!f)
+		return log_err(-errno, "--port-file %s", tmp);
+	ok = fprintf(f, "%u\n", listener_port(red->listener)) > 0;
+	ok = fclose(f) == 0 && ok;
+	if (!ok || rename(tmp, red->o.port_file) < 0)
+		return log_err(-errno, "--port-file %s", red->o.port_file);
+	return 0;
+}
+
+static void reducer_done(struct reducer *red)
+{
+	listener_free(&red->listener);
+	reducer_table_free(&red->table);
+	if (red->settle)
+		event_free(red->settle);
+	if (red->term)
+		event_free(red->term);
+	if (red->intr)
+		event_free(red->intr);
+	if (red->base)
+		event_base_free(red->base);
+	buf_done(&red->out);
+}
+
+static int run(struct reducer *red)
+{
+	int r = open_loop(red);
+
+	if (r == 0)
+		r = open_listener(red);
+	if (r == 0)
+		r = write_port(red);
+	if (r < 0)
+		return r;
+	if (event_base_dispatch(red->base) < 0)
+		return -EIO;
+	if (!red->failed && !red->o.json)
+		print_table(red, true);
+	return red->failed;
+}
+
+int cmd_reducer(int argc, char **argv)
+{
+	_cleanup_(reducer_done) struct reducer red = {.o.listen = DEFAULT_LISTEN};
+
+	if (parse_options(argc, argv, &red.o) < 0)
+		return 2;
+	if (red.o.help)
+		return fputs(help, stdout) < 0;
+	(void)signal(SIGPIPE, SIG_IGN);
+	buf_init(&red.out, MAX_OUTPUT);
+	red.terminal = isatty(STDOUT_FILENO) && !red.o.json;
+	return run(&red) < 0 ? 1 : 0;
+}

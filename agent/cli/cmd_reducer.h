@@ -1,0 +1,4 @@
+#pragma once
+
+/* `kindred reducer`; argv[0] is the command's name. Returns the exit code. */
+int cmd_reducer(int argc, char **argv);
