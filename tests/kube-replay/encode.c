@@ -246,11 +246,11 @@ void event_body(struct buf *b, enum kind k, const char *type, const struct versi
 static void bookmark_json(struct buf *b, enum kind k, const struct kind_store *ks,
 			  struct encoding e, struct str rv, bool initial_end)
 {
-	put_f(b,
-	      "{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{\"resourceVersion\":\"%.*s\"%"
-	      "s}",
+	put_f(b, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{\"resourceVersion\":",
 	      e.meta ? "PartialObjectMetadata" : kind_info[k].kind,
-	      e.meta ? META_API : kind_info[k].api_version, STR_ARG(rv),
+	      e.meta ? META_API : kind_info[k].api_version);
+	put_f(b, "\"%.*s\"%s%s}", STR_ARG(rv),
+	      ks->bookmark_null ? ",\"creationTimestamp\":null" : "",
 	      initial_end ? ",\"annotations\":{\"" INITIAL_END "\":\"true\"}" : "");
 	if (e.meta || !ks->bookmark_json.n)
 		put_z(b, "}");

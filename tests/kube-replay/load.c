@@ -102,12 +102,13 @@ static int load_line(struct kind_store *k, struct str line, double ms)
 	if (e->type == _EVENT_TYPE_MAX)
 		return -EBADMSG;
 	if (e->type == EVENT_BOOKMARK) {
-		struct str meta;
+		struct str meta, meta_time;
 
 		if (!span_member(object, "metadata", &meta) ||
 		    str_to_u64(span_text(meta, "resourceVersion"), &rv) < 0)
 			return -EBADMSG;
 		e->rv = rv;
+		k->bookmark_null = span_member(meta, "creationTimestamp", &meta_time);
 		k->bookmark_json =
 			str_make(meta.p + meta.n, (size_t)(object.p + object.n - meta.p) - meta.n);
 		return 0;

@@ -63,6 +63,7 @@ struct kind_store {
 	uint32_t *cur; /* by object: its version now, or NO_VERSION */
 	size_t pos;    /* events that have happened */
 	size_t n_pb_made;
+	bool bookmark_null;	  /* older servers write "creationTimestamp":null into bookmarks */
 	struct str bookmark_json; /* what follows metadata in a bookmark's object, brace included */
 	struct str bookmark_pb;	  /* a whole recorded bookmark object */
 };
