@@ -26,17 +26,17 @@
 	})
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)                                  \
-	({                                         \
-		__typeof__(a) min_a_ = (a);        \
-		__typeof__(b) min_b_ = (b);        \
-		min_a_ < min_b_ ? min_a_ : min_b_; \
-	})
-#define MAX(a, b)                                  \
-	({                                         \
-		__typeof__(a) max_a_ = (a);        \
-		__typeof__(b) max_b_ = (b);        \
-		max_a_ > max_b_ ? max_a_ : max_b_; \
+/* Each argument is evaluated once; the counter keeps nested uses apart. */
+#define MEM_PASTE_(a, b) a##b
+#define MEM_PASTE(a, b)	 MEM_PASTE_(a, b)
+#define MIN(a, b)	 MEM_PICK(<, a, b, __COUNTER__)
+#define MAX(a, b)	 MEM_PICK(>, a, b, __COUNTER__)
+#define MEM_PICK(op, a, b, n)                                                                      \
+	({                                                                                         \
+		__typeof__(a) MEM_PASTE(pick_a_, n) = (a);                                         \
+		__typeof__(b) MEM_PASTE(pick_b_, n) = (b);                                         \
+		MEM_PASTE(pick_a_, n) op MEM_PASTE(pick_b_, n) ? MEM_PASTE(pick_a_, n)             \
+							       : MEM_PASTE(pick_b_, n);            \
 	})
 
 static inline void mem_free_p(void *p)

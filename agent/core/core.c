@@ -4,7 +4,6 @@
 #include "base/rng.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define REFUSED_FOR (10 * NSEC_PER_SEC) /* of uninterrupted 403: then pods wait no longer */
@@ -14,6 +13,7 @@
 struct watch {
 	struct core_watch pub;
 	struct core *core;
+	struct str api_version; /* of the watched kind */
 	uint16_t source;
 };
 
@@ -22,10 +22,12 @@ struct core {
 	struct inventory *inventory;
 	struct session *session;
 	struct owners *owners;
+	struct watchset set;
 	struct watch *watches;
 	uint32_t n_watches;
-	bool full;     /* over max_bytes: paused first, then new pods are refused */
-	nsec_t paused; /* when the pause ends; 0: not paused */
+	bool no_streaming; /* the server has refused a streaming list */
+	bool full;	   /* over max_bytes: paused first, then new pods are refused */
+	nsec_t paused;	   /* when the pause ends; 0: not paused */
 	struct core_counters counters;
 };
 
@@ -34,11 +36,16 @@ static nsec_t core_now(const struct core *c)
 	return c->opts.clock(c->opts.clock_ctx);
 }
 
+static bool node_scope(const struct core *c)
+{
+	return c->opts.scope.node_name != NULL;
+}
+
 /* ---- owners that are not watched ------------------------------------------------------------- */
 
 static bool watched(const struct core *c, enum kind kind)
 {
-	return !c->opts.node_scope && (kind == KIND_REPLICASET || kind == KIND_JOB);
+	return !node_scope(c) && (kind == KIND_REPLICASET || kind == KIND_JOB);
 }
 
 /* Asks for the owners from `id` upward that have to be read one by one. */
@@ -47,7 +54,7 @@ static void want_chain(struct core *c, owner_id id)
 	const struct match_policy *policy = &c->opts.session.policy;
 	struct inv_owner_view o;
 
-	if (!c->opts.node_scope && !policy->follow_all && !policy->n_follow)
+	if (!node_scope(c) && !policy->follow_all && !policy->n_follow)
 		return;
 	for (int i = 0; i < CHAIN_STEPS && inventory_owner(c->inventory, id, &o); i++) {
 		struct owner_ref ref = {.api_version = o.api_version,
@@ -181,8 +188,12 @@ static int apply_pod(struct watch *w, enum event_type type, const struct object 
 static int apply_owner(struct watch *w, enum event_type type, const struct object *o, nsec_t now)
 {
 	struct core *c = w->core;
-	int r = inventory_apply_owner(c->inventory, w->source, now, o);
+	struct object owner = *o;
+	int r;
 
+	owner.api_version = w->api_version; /* metadata alone comes as PartialObjectMetadata */
+	owner.kind = str_of(kind_name(w->pub.kind));
+	r = inventory_apply_owner(c->inventory, w->source, now, &owner);
 	if (type == EVENT_DELETED)
 		inventory_delete_owner(c->inventory, o->meta.uid, now);
 	else if (r == 0)
@@ -254,72 +265,54 @@ static const struct reflector_ops watch_ops = {.list_begin = on_list_begin,
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
-static const struct {
-	enum kind kind;
-	const char *root, *resource;
-} watch_kinds[] = {
-	{KIND_POD, "/api/v1", "pods"},
-	{KIND_REPLICASET, "/apis/apps/v1", "replicasets"},
-	{KIND_JOB, "/apis/batch/v1", "jobs"},
-};
-
-static int watch_init(struct core *c, struct watch *w, size_t kind, struct str ns)
+static int watch_init(struct core *c, struct watch *w, const struct watch_spec *spec)
 {
 	struct reflector_opts o = c->opts.watch;
-	bool pods = watch_kinds[kind].kind == KIND_POD;
-	char path[512], selector[512];
-	int n;
+	int r;
 
-	*w = (struct watch){.core = c, .pub = {.kind = watch_kinds[kind].kind, .ns = ns}};
-	n = str_empty(ns)
-		    ? snprintf(path, sizeof(path), "%s/%s", watch_kinds[kind].root,
-			       watch_kinds[kind].resource)
-		    : snprintf(path, sizeof(path), "%s/namespaces/%.*s/%s", watch_kinds[kind].root,
-			       STR_ARG(ns), watch_kinds[kind].resource);
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return -EINVAL;
-	(void)snprintf(selector, sizeof(selector), "spec.nodeName=%.*s",
-		       STR_ARG(c->opts.node_name));
-	o.path = str_of(path);
-	o.shape = pods ? SHAPE_POD : SHAPE_META;
-	o.metadata_only = !pods;
-	o.field_selector = pods && c->opts.node_scope ? str_of(selector) : STR("");
-	o.label_selector = pods ? c->opts.label_selector : STR("");
-	o.seed += c->n_watches * 0x9e3779b97f4a7c15ULL; /* each draws its own jitter */
+	*w = (struct watch){.core = c,
+			    .pub = {.kind = spec->kind, .ns = str_of(spec->ns)},
+			    .api_version = str_of(spec->api_version)};
+	o.path = str_of(spec->path);
+	o.shape = spec->shape;
+	o.metadata_only = spec->metadata_only;
+	o.list_from_cache = spec->list_from_cache;
+	o.field_selector = str_of(spec->field_selector);
+	o.label_selector = str_of(spec->label_selector);
+	o.no_streaming_shared = &c->no_streaming;
+	o.seed += (uint64_t)(w - c->watches) * 0x9e3779b97f4a7c15ULL; /* each its own jitter */
 	o.ops = &watch_ops;
 	o.ctx = w;
-	if (!pods)
-		(void)session_kind_state(c->session, w->pub.kind, ns, NSEC_NEVER);
-	n = inventory_source_add(c->inventory, &w->source);
-	return n < 0 ? n : reflector_new(&o, &w->pub.reflector);
+	if (spec->kind != KIND_POD) {
+		r = session_kind_state(c->session, spec->kind, w->pub.ns, NSEC_NEVER);
+		if (r < 0)
+			return r;
+	}
+	r = inventory_source_add(c->inventory, &w->source);
+	return r < 0 ? r : reflector_new(&o, &w->pub.reflector);
 }
 
 static int make_watches(struct core *c)
 {
-	size_t kinds = c->opts.node_scope ? 1 : ARRAY_SIZE(watch_kinds);
-	uint32_t spaces = MAX(c->opts.n_namespaces, 1U);
-	int r;
+	int r = watchset_make(&c->opts.scope, &c->set);
 
-	c->watches = calloc(kinds * spaces, sizeof(*c->watches));
+	if (r < 0)
+		return r;
+	c->watches = calloc(c->set.n, sizeof(*c->watches));
 	if (!c->watches)
 		return -ENOMEM;
-	for (size_t k = 0; k < kinds; k++) {
-		for (uint32_t i = 0; i < spaces; i++) {
-			struct str ns = c->opts.n_namespaces ? c->opts.namespaces[i] : STR("");
-
-			r = watch_init(c, &c->watches[c->n_watches++], k, ns);
-			if (r < 0)
-				return r;
-		}
+	while (r == 0 && c->n_watches < c->set.n) {
+		r = watch_init(c, &c->watches[c->n_watches], &c->set.specs[c->n_watches]);
+		c->n_watches++;
 	}
-	return 0;
+	return r;
 }
 
 static int core_init(struct core *c)
 {
 	int r;
 
-	c->opts.inventory.keep_idle_owners = !c->opts.node_scope;
+	c->opts.inventory.keep_idle_owners = !node_scope(c);
 	c->opts.inventory.owner_freed = owner_freed;
 	c->opts.inventory.ctx = c;
 	c->opts.owners.ops = &owners_ops;
@@ -360,6 +353,7 @@ void core_free(struct core **cp)
 	for (uint32_t i = 0; i < c->n_watches; i++)
 		reflector_free(&c->watches[i].pub.reflector);
 	free(c->watches);
+	watchset_done(&c->set);
 	session_free(&c->session);
 	owners_free(&c->owners);
 	inventory_free(&c->inventory);

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "kube/owners.h"
 #include "kube/reflector.h"
+#include "kube/watchset.h"
 #include "sink/reducer/session.h"
 
 struct core;
@@ -38,11 +39,7 @@ struct core_ops {
 };
 
 struct core_opts {
-	bool node_scope;
-	struct str node_name;	      /* node scope: whose pods */
-	const struct str *namespaces; /* none: all */
-	uint32_t n_namespaces;
-	struct str label_selector;   /* of pods */
+	struct watchset_opts scope;
 	struct reflector_opts watch; /* times, sizes, budget, seed: what all watches share */
 	struct owners_opts owners;   /* the same */
 	struct inventory_opts inventory;
