@@ -177,20 +177,37 @@ static void expired(struct conn *c, const char *cont)
 		NULL);
 }
 
+static void error_event(struct conn *c, const struct status *s)
+{
+	_buf_ struct buf object, frame;
+
+	buf_init(&object, 1U << 20);
+	buf_init(&frame, 1U << 20);
+	status_body(&object, s, c->req.enc.pb, false);
+	event_frame(&frame, "ERROR", buf_str(&object), c->req.enc.pb);
+	api_start(c, true);
+	resp_write(c, frame.p, frame.n);
+	resp_flush(c);
+	resp_end(c);
+}
+
+/* Asked for a list of the future: as an answer, or as the only event of a streaming list. */
 static void too_large_rv(struct conn *c, unsigned long long rv)
 {
 	char text[160];
+	struct status s = {.code = 504,
+			   .reason = "Timeout",
+			   .message = text,
+			   .cause_reason = "ResourceVersionTooLarge",
+			   .cause_message = "Too large resource version",
+			   .retry_after = 1};
 
 	snprintf(text, sizeof(text), "Timeout: Too large resource version: %llu, current: %llu", rv,
 		 (unsigned long long)store_rv(&c->srv->store.kinds[c->req.kind]));
-	api_status(c,
-		   &(struct status){.code = 504,
-				    .reason = "Timeout",
-				    .message = text,
-				    .cause_reason = "ResourceVersionTooLarge",
-				    .cause_message = "Too large resource version",
-				    .retry_after = 1},
-		   "Retry-After: 1\r\n");
+	if (c->req.verb == VERB_WATCH)
+		error_event(c, &s);
+	else
+		api_status(c, &s, "Retry-After: 1\r\n");
 }
 
 static void invalid_option(struct conn *c, const char *field, const char *why)
@@ -729,20 +746,6 @@ static void handle_get(struct conn *c)
 	resp_end(c);
 }
 
-static void error_event(struct conn *c, const struct status *s)
-{
-	_buf_ struct buf object, frame;
-
-	buf_init(&object, 1U << 20);
-	buf_init(&frame, 1U << 20);
-	status_body(&object, s, c->req.enc.pb, false);
-	event_frame(&frame, "ERROR", buf_str(&object), c->req.enc.pb);
-	api_start(c, true);
-	resp_write(c, frame.p, frame.n);
-	resp_flush(c);
-	resp_end(c);
-}
-
 static void gone_event(struct conn *c, unsigned long long rv)
 {
 	char text[120];
@@ -798,6 +801,8 @@ static void handle_watch(struct conn *c)
 						.message = "context deadline exceeded"});
 	else if (hit(c, FAULT_410_EVENT))
 		gone_event(c, rv);
+	else if (rv > store_rv(ks) && api_param(&c->req, "sendInitialEvents"))
+		too_large_rv(c, rv);
 	else if (rv && (rv < ks->base_rv || rv < c->srv->compacted) &&
 		 !api_param(&c->req, "sendInitialEvents"))
 		gone_event(c, rv);

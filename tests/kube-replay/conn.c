@@ -418,29 +418,17 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 		conn_kill(c);
 }
 
-static void greet(struct conn *c)
-{
-	nsec_t now = clock_mono();
-	struct faults *f = &c->srv->faults;
-
-	if (faults_hit(f, FAULT_RESET_CONNECT, _VERB_MAX, _KIND_MAX, now)) {
-		conn_reset(c);
-		return;
-	}
-	if (faults_hit(f, FAULT_SILENT_CONNECT, _VERB_MAX, _KIND_MAX, now)) {
-		bufferevent_disable(c->bev, EV_READ | EV_WRITE);
-		return;
-	}
-	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
-}
-
 void conn_new(struct server *srv, evutil_socket_t fd)
 {
+	struct faults *f = &srv->faults;
+	nsec_t now = clock_mono();
+	bool reset = faults_hit(f, FAULT_RESET_CONNECT, _VERB_MAX, _KIND_MAX, now);
+	bool silent = faults_hit(f, FAULT_SILENT_CONNECT, _VERB_MAX, _KIND_MAX, now);
 	struct conn *c = must_calloc(1, sizeof(*c));
 
 	c->srv = srv;
 	c->pending = evbuffer_new();
-	if (srv->tls)
+	if (srv->tls && !reset && !silent)
 		c->bev = bufferevent_openssl_socket_new(srv->base, fd, SSL_new(srv->tls),
 							BUFFEREVENT_SSL_ACCEPTING,
 							BEV_OPT_CLOSE_ON_FREE);
@@ -451,5 +439,11 @@ void conn_new(struct server *srv, evutil_socket_t fd)
 	TAILQ_INSERT_TAIL(&srv->conns, c, link);
 	srv->n_conns++;
 	bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
-	greet(c);
+	bufferevent_setwatermark(c->bev, EV_READ, 0, REQUEST_MAX + 1);
+	if (reset)
+		conn_reset(c);
+	else if (silent)
+		bufferevent_disable(c->bev, EV_READ | EV_WRITE);
+	else
+		bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 }
