@@ -94,7 +94,7 @@ void session_disconnected(struct session *s)
 {
 	s->connected = false;
 	s->said_hello = false;
-	s->starved = false;
+	s->starved = s->full = false;
 	s->in_snapshot = false;
 	s->have_usage = false;
 	s->step = 0;
@@ -333,6 +333,7 @@ int session_run(struct session *s, nsec_t now, nsec_t wall)
 			r = f == -ENOBUFS ? -EAGAIN : f;
 	}
 	s->starved = r == -ENOMEM;
+	s->full = r == -EAGAIN;
 	return r;
 }
 
@@ -350,13 +351,14 @@ void session_sent(struct session *s, size_t n)
 	if (n && s->taps && s->taps->wire)
 		s->taps->wire(s->taps_ctx, sent);
 	buf_consume(&s->out, n);
+	s->full = s->full && !n;
 }
 
 nsec_t session_deadline(const struct session *s)
 {
 	nsec_t at;
 
-	if (!s->connected)
+	if (!s->connected || s->full) /* full: session_sent comes first */
 		return NSEC_NEVER;
 	at = waiting_deadline(s->waiting);
 	if (!s->out.n)

@@ -112,7 +112,8 @@ int session_run(struct session *s, nsec_t now, nsec_t wall);
 struct str session_output(const struct session *s);
 /* The first `n` bytes of it were taken. */
 void session_sent(struct session *s, size_t n);
-/* When session_run is due even without a change; NSEC_NEVER while not connected. */
+/* When session_run is due even without a change: heartbeats, the end of waiting. NSEC_NEVER while
+ * not connected and while the out buffer is full. Any other call may change it. */
 nsec_t session_deadline(const struct session *s);
 /* Connected, all told, nothing waits in the out buffer (pods may still wait for owners). */
 bool session_at_rest(const struct session *s);

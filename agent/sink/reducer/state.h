@@ -49,6 +49,7 @@ struct session {
 	nsec_t now, wall;   /* of the run under way */
 	nsec_t last_put;    /* when something was sent last */
 	bool starved;	    /* the last run ended with -ENOMEM */
+	bool full;	    /* it ended with -EAGAIN, and nothing was sent since */
 
 	struct session_counters count;
 };

@@ -558,7 +558,7 @@ static void overflows_into_one_resync(void **state)
 {
 	struct world w;
 	struct obj b;
-	char name[16];
+	char name[16], ip[24];
 	uint64_t epochs;
 
 	(void)state;
@@ -567,7 +567,8 @@ static void overflows_into_one_resync(void **state)
 	connect_peer(&w);
 	for (unsigned int i = 0; i < 10001; i++) {
 		(void)snprintf(name, sizeof(name), "p%u", i);
-		obj_pod(&b, "ns", name, obj_uid(i), "10.0.0.1");
+		(void)snprintf(ip, sizeof(ip), "10.0.%u.%u", i >> 8, i & 255);
+		obj_pod(&b, "ns", name, obj_uid(i), ip);
 		obj_owned(&b, "apps/v1", "ReplicaSet", "web-1", STR("rs-1"));
 		put_pod(&w, &b);
 	}
@@ -626,12 +627,13 @@ static void cuts_what_is_too_long(void **state)
 static void fill(struct world *w, unsigned int from, unsigned int n)
 {
 	struct obj b;
-	char name[16], cid[32];
+	char name[16], cid[32], ip[24];
 
 	for (unsigned int i = from; i < from + n; i++) {
 		(void)snprintf(name, sizeof(name), "p%u", i);
 		(void)snprintf(cid, sizeof(cid), "containerd://c%u", i);
-		web_pod(&b, name, obj_uid(i), "10.0.0.1");
+		(void)snprintf(ip, sizeof(ip), "10.0.%u.%u", i >> 8, i & 255);
+		web_pod(&b, name, obj_uid(i), ip);
 		b.containers[0].id = str_of(cid);
 		put_pod(w, &b);
 	}

@@ -1,0 +1,440 @@
+/* Resolving and connecting; see dial.h. */
+#include "sink/reducer/dial.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/dns.h>
+#include <event2/event.h>
+#include <event2/util.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+struct dial_addr {
+	struct sockaddr_storage sa;
+	int len;
+};
+
+/* A lookup outlives the dial that wanted it: the resolver calls back after a cancel, too. */
+struct lookup {
+	struct dial *d; /* for `lookups` alone when it is no longer wanted */
+	struct evdns_getaddrinfo_request *req;
+	bool wanted;
+};
+
+struct dial {
+	struct event_base *base;
+	struct evdns_base *dns;
+	char *host;
+	uint16_t port;
+	nsec_t timeout;
+	SSL_CTX *tls; /* NULL: plain */
+	struct rng rng;
+	void (*done)(void *ctx, struct bufferevent *bev, const char *text);
+	void *ctx;
+
+	struct event *timer; /* the limit of the step under way; or the next step is due at once */
+	struct lookup *lookup;
+	unsigned int lookups; /* not yet called back */
+	struct bufferevent *bev;
+	struct dial_addr addrs[DIAL_MAX_ADDRS];
+	unsigned int n_addrs, next;
+	bool running, timed;	    /* timed: the timer stands for a limit */
+	char reason[DIAL_MAX_TEXT]; /* of the last failure */
+};
+
+static void on_timer(evutil_socket_t fd, short what, void *ctx);
+
+static void after(struct dial *d, nsec_t delay, bool is_limit)
+{
+	const struct timeval tv = {
+		.tv_sec = (time_t)(delay / NSEC_PER_SEC),
+		.tv_usec = (suseconds_t)(delay % NSEC_PER_SEC / NSEC_PER_USEC),
+	};
+
+	d->timed = is_limit;
+	(void)evtimer_add(d->timer, &tv);
+}
+
+static void evdns_log(int is_warning, const char *text)
+{
+	(void)is_warning;
+	log_debug("resolver: %s", text);
+}
+
+/* ---- TLS ------------------------------------------------------------------------------------- */
+
+static bool is_literal(const char *host)
+{
+	struct in6_addr a;
+
+	return inet_pton(AF_INET, host, &a) == 1 || inet_pton(AF_INET6, host, &a) == 1;
+}
+
+static int tls_init(struct dial *d, const char *ca_file, char *ret_reason)
+{
+	int ok;
+
+	d->tls = SSL_CTX_new(TLS_client_method());
+	if (!d->tls || !SSL_CTX_set_min_proto_version(d->tls, TLS1_2_VERSION))
+		return -ENOMEM;
+	SSL_CTX_set_verify(d->tls, SSL_VERIFY_PEER, NULL);
+	ERR_clear_error();
+	ok = ca_file ? SSL_CTX_load_verify_locations(d->tls, ca_file, NULL)
+		     : SSL_CTX_set_default_verify_paths(d->tls);
+	if (ok)
+		return 0;
+	(void)snprintf(ret_reason, DIAL_MAX_TEXT, "CA file %s: %s", ca_file ? ca_file : "",
+		       ERR_reason_error_string(ERR_peek_last_error()) ?: "cannot be read");
+	ERR_clear_error();
+	return -EINVAL;
+}
+
+/* The certificate must be for the host as it was configured. */
+static SSL *tls_stream(const struct dial *d)
+{
+	SSL *ssl = SSL_new(d->tls);
+	int ok;
+
+	if (!ssl)
+		return NULL;
+	if (is_literal(d->host))
+		ok = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), d->host);
+	else
+		ok = SSL_set1_host(ssl, d->host) && SSL_set_tlsext_host_name(ssl, d->host);
+	if (!ok) {
+		SSL_free(ssl);
+		return NULL;
+	}
+	return ssl;
+}
+
+static bool tls_reason(struct dial *d)
+{
+	SSL *ssl = bufferevent_openssl_get_ssl(d->bev);
+	const unsigned long e = bufferevent_get_openssl_error(d->bev);
+	const long verify = ssl ? SSL_get_verify_result(ssl) : X509_V_OK;
+
+	if (verify != X509_V_OK)
+		(void)snprintf(d->reason, sizeof(d->reason), "the certificate is not accepted: %s",
+			       X509_verify_cert_error_string(verify));
+	else if (e)
+		(void)snprintf(d->reason, sizeof(d->reason), "TLS: %s",
+			       ERR_reason_error_string(e) ?: "handshake failed");
+	return verify != X509_V_OK || e;
+}
+
+/* ---- one address ----------------------------------------------------------------------------- */
+
+static void print_addr(const struct dial_addr *a, char *out, size_t n)
+{
+	char host[NI_MAXHOST] = "?", port[NI_MAXSERV] = "?";
+
+	(void)getnameinfo((const struct sockaddr *)&a->sa, (socklen_t)a->len, host, sizeof(host),
+			  port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
+	(void)snprintf(out, n, a->sa.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+/* Ends the start; `bev` is handed over. */
+static void finish(struct dial *d, struct bufferevent *bev, const char *text)
+{
+	d->running = false;
+	(void)evtimer_del(d->timer);
+	d->done(d->ctx, bev, text);
+}
+
+static void drop_stream(struct dial *d)
+{
+	if (d->bev)
+		bufferevent_free(d->bev);
+	d->bev = NULL;
+}
+
+/* This address is no good. */
+static void give_up_addr(struct dial *d, const char *reason)
+{
+	char addr[NI_MAXHOST + NI_MAXSERV + 4];
+
+	if (reason)
+		(void)snprintf(d->reason, sizeof(d->reason), "%s", reason);
+	print_addr(&d->addrs[d->next - 1], addr, sizeof(addr));
+	log_debug("reducer %s: %s", addr, d->reason);
+	drop_stream(d);
+	after(d, 0, false);
+}
+
+static void connected(struct dial *d)
+{
+	struct bufferevent *bev = TAKE_PTR(d->bev);
+	char addr[NI_MAXHOST + NI_MAXSERV + 4];
+	const int one = 1;
+
+	/* Batches are whole; waiting for more bytes only delays them. */
+	(void)setsockopt(bufferevent_getfd(bev), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	bufferevent_setcb(bev, NULL, NULL, NULL, NULL);
+	print_addr(&d->addrs[d->next - 1], addr, sizeof(addr));
+	finish(d, bev, addr);
+}
+
+static void on_stream(struct bufferevent *bev, short what, void *ctx)
+{
+	const int e = EVUTIL_SOCKET_ERROR();
+	struct dial *d = ctx;
+
+	(void)bev;
+	if (what & BEV_EVENT_CONNECTED)
+		connected(d);
+	else if (d->tls && tls_reason(d))
+		give_up_addr(d, NULL);
+	else if (what & BEV_EVENT_EOF)
+		give_up_addr(d, "closed during the handshake");
+	else
+		give_up_addr(d, e ? evutil_socket_error_to_string(e) : "cannot connect");
+}
+
+/* Callbacks come from the loop, never from inside a call. */
+static struct bufferevent *new_stream(const struct dial *d)
+{
+	const int flags = BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS;
+	struct bufferevent *bev;
+	SSL *ssl;
+
+	if (!d->tls)
+		return bufferevent_socket_new(d->base, -1, flags);
+	ssl = tls_stream(d);
+	if (!ssl)
+		return NULL;
+	bev = bufferevent_openssl_socket_new(d->base, -1, ssl, BUFFEREVENT_SSL_CONNECTING, flags);
+	if (!bev)
+		SSL_free(ssl);
+	else /* reducers end without close_notify */
+		bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+	return bev;
+}
+
+static void try_next(struct dial *d)
+{
+	const struct dial_addr *a;
+
+	if (d->next == d->n_addrs) {
+		finish(d, NULL, d->reason);
+		return;
+	}
+	a = &d->addrs[d->next++];
+	d->bev = new_stream(d);
+	if (!d->bev) {
+		give_up_addr(d, "out of memory");
+		return;
+	}
+	bufferevent_setcb(d->bev, NULL, NULL, on_stream, d);
+	after(d, d->timeout, true);
+	if (bufferevent_socket_connect(d->bev, (const struct sockaddr *)&a->sa, a->len) < 0)
+		give_up_addr(d, evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
+}
+
+/* ---- resolving ------------------------------------------------------------------------------- */
+
+static void add_addrs(struct dial *d, const struct addrinfo *list)
+{
+	for (const struct addrinfo *i = list; i && d->n_addrs < DIAL_MAX_ADDRS; i = i->ai_next) {
+		struct dial_addr *a = &d->addrs[d->n_addrs];
+
+		if (i->ai_addrlen > sizeof(a->sa))
+			continue;
+		memcpy(&a->sa, i->ai_addr, i->ai_addrlen);
+		a->len = (int)i->ai_addrlen;
+		d->n_addrs++;
+	}
+	for (unsigned int i = d->n_addrs; i > 1; i--) { /* Fisher-Yates */
+		const unsigned int k = (unsigned int)rng_below(&d->rng, i);
+		const struct dial_addr t = d->addrs[i - 1];
+
+		d->addrs[i - 1] = d->addrs[k];
+		d->addrs[k] = t;
+	}
+}
+
+static void on_lookup(int r, struct evutil_addrinfo *list, void *ctx)
+{
+	struct lookup *l = ctx;
+	struct dial *d = l->d;
+
+	d->lookups--;
+	if (l->wanted) {
+		d->lookup = NULL;
+		add_addrs(d, list);
+		(void)snprintf(d->reason, sizeof(d->reason), "cannot resolve the name: %s",
+			       r ? evutil_gai_strerror(r) : "it has no address");
+		after(d, 0, false);
+	}
+	if (list)
+		evutil_freeaddrinfo(list);
+	free(l);
+}
+
+/* Pods see another resolv.conf after a restart of their DNS service, so it is read every time. */
+static int resolver_new(struct dial *d)
+{
+	if (d->lookups) /* the old one is still needed */
+		return 0;
+	if (d->dns)
+		evdns_base_free(d->dns, 0);
+	d->dns = evdns_base_new(d->base, EVDNS_BASE_INITIALIZE_NAMESERVERS |
+						 EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+	if (!d->dns) { /* no resolv.conf: the hosts file may still do */
+		d->dns = evdns_base_new(d->base, 0);
+		if (d->dns)
+			(void)evdns_base_load_hosts(d->dns, "/etc/hosts");
+	}
+	return d->dns ? 0 : -ENOMEM;
+}
+
+static void resolve(struct dial *d)
+{
+	const struct evutil_addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+	struct lookup *l = calloc(1, sizeof(*l));
+	struct evdns_getaddrinfo_request *req;
+	char port[8];
+
+	if (!l || resolver_new(d) < 0) {
+		free(l);
+		(void)snprintf(d->reason, sizeof(d->reason), "out of memory");
+		after(d, 0, false);
+		return;
+	}
+	(void)snprintf(port, sizeof(port), "%u", d->port);
+	*l = (struct lookup){.d = d, .wanted = true};
+	d->lookup = l;
+	d->lookups++;
+	after(d, d->timeout, true);
+	req = evdns_getaddrinfo(d->dns, d->host, port, &hints, on_lookup, l);
+	if (req) /* else `l` is gone already: the answer was at hand */
+		l->req = req;
+}
+
+/* An address needs no resolver; nothing here blocks. */
+static bool resolve_literal(struct dial *d)
+{
+	const struct addrinfo hints = {
+		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+		.ai_socktype = SOCK_STREAM,
+	};
+	struct addrinfo *list = NULL;
+	char port[8];
+
+	(void)snprintf(port, sizeof(port), "%u", d->port);
+	if (getaddrinfo(d->host, port, &hints, &list))
+		return false;
+	add_addrs(d, list);
+	freeaddrinfo(list);
+	return true;
+}
+
+static void drop_lookup(struct dial *d)
+{
+	if (!d->lookup)
+		return;
+	d->lookup->wanted = false;
+	evdns_getaddrinfo_cancel(d->lookup->req);
+	d->lookup = NULL;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+static void on_timer(evutil_socket_t fd, short what, void *ctx)
+{
+	struct dial *d = ctx;
+
+	(void)fd;
+	(void)what;
+	if (d->timed && d->lookup) {
+		drop_lookup(d);
+		finish(d, NULL, "cannot resolve the name: no answer");
+	} else if (d->timed) {
+		give_up_addr(d, "no answer");
+	} else {
+		try_next(d);
+	}
+}
+
+int dial_new(const struct dial_opts *o, struct dial **ret, char *ret_reason)
+{
+	struct dial *d = calloc(1, sizeof(*d));
+	int r = 0;
+
+	if (!d)
+		return -ENOMEM;
+	d->base = o->base;
+	d->port = o->port;
+	d->timeout = o->timeout;
+	d->done = o->done;
+	d->ctx = o->ctx;
+	rng_seed(&d->rng, o->seed);
+	evdns_set_log_fn(evdns_log);
+	d->host = str_dup(str_of(o->host));
+	d->timer = evtimer_new(o->base, on_timer, d);
+	if (!d->host || !d->timer)
+		r = -ENOMEM;
+	else if (o->tls)
+		r = tls_init(d, o->ca_file, ret_reason);
+	if (r < 0) {
+		dial_free(&d);
+		return r;
+	}
+	*ret = d;
+	return 0;
+}
+
+void dial_free(struct dial **dp)
+{
+	struct dial *d = *dp;
+
+	if (!d)
+		return;
+	drop_stream(d);
+	if (d->dns)
+		evdns_base_free(d->dns, 0);
+	if (d->timer)
+		event_free(d->timer);
+	SSL_CTX_free(d->tls);
+	free(d->host);
+	free(d);
+	*dp = NULL;
+}
+
+void dial_start(struct dial *d)
+{
+	assert(!d->running);
+	d->running = true;
+	d->n_addrs = d->next = 0;
+	d->reason[0] = '\0';
+	if (resolve_literal(d))
+		after(d, 0, false);
+	else
+		resolve(d);
+}
+
+void dial_cancel(struct dial *d)
+{
+	drop_lookup(d);
+	drop_stream(d);
+	(void)evtimer_del(d->timer);
+	d->running = false;
+}
+
+bool dial_busy(const struct dial *d)
+{
+	return d->lookups > 0;
+}

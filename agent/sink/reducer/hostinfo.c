@@ -1,0 +1,121 @@
+/* The host about itself; see hostinfo.h. */
+#include "sink/reducer/hostinfo.h"
+
+#include "base/mem.h"
+
+#include <ifaddrs.h>
+#include <inttypes.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+void hostinfo_name(char out[HOSTINFO_NAME_MAX])
+{
+	if (gethostname(out, HOSTINFO_NAME_MAX) < 0 || !out[0])
+		(void)snprintf(out, HOSTINFO_NAME_MAX, "unknown");
+	out[HOSTINFO_NAME_MAX - 1] = '\0'; /* POSIX leaves it open for a name that is cut */
+}
+
+uint32_t hostinfo_cpus(void)
+{
+	const long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n > 0 ? (uint32_t)n : 1;
+}
+
+/* 169.254.0.0/16 (RFC 3927) and fe80::/10 mean nothing to others. */
+static bool of_interest(const struct ifaddrs *i, struct addr *ret)
+{
+	*ret = (struct addr){.b = {[10] = 0xff, [11] = 0xff}};
+	if (!i->ifa_addr || !(i->ifa_flags & IFF_UP) || (i->ifa_flags & IFF_LOOPBACK))
+		return false;
+	if (i->ifa_addr->sa_family == AF_INET) {
+		const struct sockaddr_in *sa = (const void *)i->ifa_addr;
+
+		memcpy(ret->b + 12, &sa->sin_addr, 4);
+		return ret->b[12] != 127 && !(ret->b[12] == 169 && ret->b[13] == 254);
+	}
+	if (i->ifa_addr->sa_family == AF_INET6) {
+		const struct sockaddr_in6 *sa = (const void *)i->ifa_addr;
+
+		memcpy(ret->b, &sa->sin6_addr, sizeof(ret->b));
+		return !IN6_IS_ADDR_LINKLOCAL(&sa->sin6_addr) &&
+		       !IN6_IS_ADDR_LOOPBACK(&sa->sin6_addr);
+	}
+	return false;
+}
+
+uint32_t hostinfo_addrs(struct addr *ret, uint32_t max)
+{
+	struct ifaddrs *list = NULL;
+	uint32_t n = 0;
+
+	if (getifaddrs(&list) < 0)
+		return 0;
+	for (const struct ifaddrs *i = list; i && n < max; i = i->ifa_next)
+		if (of_interest(i, &ret[n]))
+			n++;
+	freeifaddrs(list);
+	return n;
+}
+
+/* The first line of /proc/stat: "cpu user nice system idle iowait irq softirq steal ...". */
+static void machine_time(uint64_t *ret_idle, uint64_t *ret_all)
+{
+	uint64_t v[8] = {0};
+	FILE *f = fopen("/proc/stat", "re");
+
+	*ret_idle = *ret_all = 0;
+	if (!f)
+		return;
+	if (fscanf(f,
+		   "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+		   " %" SCNu64 " %" SCNu64,
+		   &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]) >= 4) {
+		*ret_idle = v[3];
+		for (size_t i = 0; i < ARRAY_SIZE(v); i++)
+			*ret_all += v[i];
+	}
+	(void)fclose(f);
+}
+
+static uint64_t us(struct timeval tv)
+{
+	return (uint64_t)tv.tv_sec * 1000000 + (uint64_t)tv.tv_usec;
+}
+
+/* part / whole in percent x 100. */
+static uint16_t share(uint64_t part, uint64_t whole)
+{
+	return whole ? (uint16_t)MIN(part * 10000 / whole, (uint64_t)10000) : 0;
+}
+
+void hostinfo_usage(struct hostinfo_usage *last, nsec_t now, struct session_usage *ret)
+{
+	struct hostinfo_usage cur = {.at = now};
+	struct rusage u = {0};
+
+	(void)getrusage(RUSAGE_SELF, &u);
+	machine_time(&cur.idle, &cur.all);
+	*ret = (struct session_usage){
+		.minor_faults = (uint32_t)u.ru_minflt,
+		.major_faults = (uint32_t)u.ru_majflt,
+		.blocks_in = (uint32_t)u.ru_inblock,
+		.blocks_out = (uint32_t)u.ru_oublock,
+		.voluntary = (uint32_t)u.ru_nvcsw,
+		.involuntary = (uint32_t)u.ru_nivcsw,
+		.user_us = us(u.ru_utime),
+		.kernel_us = us(u.ru_stime),
+		.max_rss = (uint64_t)u.ru_maxrss * 1024,
+	};
+	cur.cpu_us = ret->user_us + ret->kernel_us;
+	if (last->at) {
+		ret->cpu_agent = share(cur.cpu_us - last->cpu_us,
+				       (now - last->at) / NSEC_PER_USEC * hostinfo_cpus());
+		ret->cpu_idle = share(cur.idle - last->idle, cur.all - last->all);
+	}
+	*last = cur;
+}
