@@ -55,8 +55,9 @@ struct pb {
 	uint32_t depth;
 	uint32_t guard; /* depth of the frame or item whose loss heals a mistake; 0: none */
 	uint32_t n_head;
-	uint8_t head[24]; /* a tag with its number, a frame length or a magic that was cut */
-	uint64_t skip;	  /* bytes to pass over */
+	uint8_t head[24];     /* a tag with its number, a frame length or a magic that was cut */
+	uint64_t skip;	      /* bytes to pass over */
+	const uint8_t *ahead; /* up to here the fed bytes were asked for */
 	const struct field *text;
 	char *text_p; /* a text that was cut: n_text bytes of text_size are here */
 	size_t n_text, text_size;

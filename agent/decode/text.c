@@ -22,20 +22,33 @@ static size_t utf8_len(const unsigned char *p, size_t n)
 	return (c == 0xf0 && p[1] < 0x90) || (c == 0xf4 && p[1] > 0x8f) ? 0 : 4;
 }
 
+/* Whether all bytes are below 0x80. */
+static inline bool is_ascii(const char *p, size_t n)
+{
+	const uint64_t high = 0x8080808080808080ULL;
+	uint64_t a, all = 0;
+
+	if (n < sizeof(a)) {
+		while (n--)
+			all |= (unsigned char)p[n];
+		return !(all & 0x80);
+	}
+	for (size_t i = 0; i + sizeof(a) < n; i += sizeof(a)) {
+		memcpy(&a, p + i, sizeof(a));
+		all |= a;
+	}
+	memcpy(&a, p + n - sizeof(a), sizeof(a)); /* the last ones, some of them again */
+	return !((all | a) & high);
+}
+
 bool text_is_utf8(struct str s)
 {
 	const unsigned char *p = (const unsigned char *)s.p;
 	size_t i = 0, len;
-	uint64_t word;
 
+	if (is_ascii(s.p, s.n))
+		return true;
 	while (i < s.n) {
-		if (s.n - i >= sizeof(word)) {
-			memcpy(&word, p + i, sizeof(word));
-			if (!(word & 0x8080808080808080ULL)) {
-				i += sizeof(word);
-				continue;
-			}
-		}
 		len = utf8_len(p + i, s.n - i);
 		if (!len)
 			return false;

@@ -75,10 +75,8 @@ static void put_pod(struct decode_log *l, const struct pod *p)
 	}
 }
 
-static int on_object(void *ctx, enum event_type type, const struct object *o)
+int decode_log_object(struct decode_log *l, enum event_type type, const struct object *o)
 {
-	struct decode_log *l = ctx;
-
 	l->objects++;
 	(void)buf_printf(&l->text, "%s", event_names[type]);
 	put(l, "version", o->api_version);
@@ -91,16 +89,24 @@ static int on_object(void *ctx, enum event_type type, const struct object *o)
 	return buf_append(&l->text, "\n", 1);
 }
 
-static int on_list(void *ctx, const struct list_meta *m)
+int decode_log_list(struct decode_log *l, const struct list_meta *m)
 {
-	struct decode_log *l = ctx;
-
 	l->lists++;
 	(void)buf_printf(&l->text, "LIST");
 	put(l, "rv", m->resource_version);
 	put(l, "continue", m->cont);
 	put_int(l, "remaining", m->remaining);
 	return buf_append(&l->text, "\n", 1);
+}
+
+static int on_object(void *ctx, enum event_type type, const struct object *o)
+{
+	return decode_log_object(ctx, type, o);
+}
+
+static int on_list(void *ctx, const struct list_meta *m)
+{
+	return decode_log_list(ctx, m);
 }
 
 static int on_status(void *ctx, const struct api_status *s)

@@ -27,3 +27,6 @@ void decode_log_done(struct decode_log *l);
  * source of CUT_RANDOM. Then decode_finish. Can be run again: what was written is forgotten. */
 void decode_log_run(struct decode_log *l, struct str body, enum decode_cut cut, size_t at,
 		    struct rng *g);
+/* The lines of one object and of a list's end, for who makes objects otherwise. */
+int decode_log_object(struct decode_log *l, enum event_type type, const struct object *o);
+int decode_log_list(struct decode_log *l, const struct list_meta *m);
