@@ -40,7 +40,8 @@ class Reducer:
     def start(self):
         self.conns = {}
         self.proc = self.cluster.run("reducer", [
-            self.kindred, "reducer", "--listen", "127.0.0.1:%d" % self.port, "--json"], stdout=subprocess.PIPE)
+            self.kindred, "reducer", "--listen", "127.0.0.1:%d" % self.port, "--json"],
+            stdout=subprocess.PIPE)
         threading.Thread(target=self._read, args=(self.proc,), daemon=True).start()
 
     def stop(self, sig=signal.SIGTERM):

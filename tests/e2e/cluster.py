@@ -45,7 +45,8 @@ def wait_for(check, seconds, what, every=0.1):
         except (OSError, ApiError) as e:
             last = e
         if time.monotonic() > end:
-            raise TimeoutError("%s: not within %g s%s" % (what, seconds, ": %s" % last if last else ""))
+            raise TimeoutError("%s: not within %g s%s" % (
+                what, seconds, ": %s" % last if last else ""))
         time.sleep(every)
 
 
@@ -109,15 +110,17 @@ class Cluster:
         with open(self.path("audit.yaml"), "w") as f:
             f.write(AUDIT)
 
+    def encoded(self, name):
+        with open(self.path(name), "rb") as f:
+            return base64.b64encode(f.read()).decode()
+
     def kubeconfig(self, name, port=None, user=None):
         """Writes a kubeconfig; user: its fields as a dict, default the admin's token."""
-        with open(self.ca, "rb") as f:
-            ca = base64.b64encode(f.read()).decode()
         config = {
             "apiVersion": "v1", "kind": "Config", "current-context": "e2e",
             "clusters": [{"name": "e2e", "cluster": {
                 "server": "https://127.0.0.1:%d" % (port or self.port),
-                "certificate-authority-data": ca}}],
+                "certificate-authority-data": self.encoded("ca.crt")}}],
             "users": [{"name": "u", "user": user or {"token": self.token}}],
             "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": "u"}}],
         }
@@ -205,7 +208,7 @@ class Cluster:
                 end_process(proc, sig)
 
     def requests(self, since=0):
-        """What the agents asked the server for: (user, verb, uri, code), from its audit log."""
+        """What the agents asked for, from the audit log: (user, verb, uri, User-Agent)."""
         out = []
         with open(self.path("audit.log"), "rb") as f:
             f.seek(since)
@@ -215,7 +218,8 @@ class Cluster:
                 except ValueError:
                     continue
                 if e["stage"] == "RequestReceived":
-                    out.append((e["user"]["username"], e["verb"], e["requestURI"]))
+                    out.append((e["user"]["username"], e["verb"], e["requestURI"],
+                                e.get("userAgent", "")))
         return out
 
     def requests_mark(self):

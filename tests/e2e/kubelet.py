@@ -290,12 +290,14 @@ class Kubelets:
     def _status(self, pod):
         """The next status of a bound, living pod; None when it needs none from us."""
         uid, have = pod["metadata"]["uid"], pod.get("status", {})
-        if have.get("phase") in ("Succeeded", "Failed") or pod["spec"]["nodeName"] not in self.nodes:
+        finished = have.get("phase") in ("Succeeded", "Failed")
+        if finished or pod["spec"]["nodeName"] not in self.nodes:
             with self.lock:
                 self._free(uid)
             return None
         if self.ends.get(uid, float("inf")) <= time.monotonic():
-            return self._final(pod, "Succeeded" if annotation(pod, "exit", "0") == "0" else "Failed")
+            good = annotation(pod, "exit", "0") == "0"
+            return self._final(pod, "Succeeded" if good else "Failed")
         running = have.get("phase") == "Running" or bool(have.get("podIPs"))
         status = self._network(pod)
         status["phase"] = "Running" if running else "Pending"

@@ -75,5 +75,5 @@ else
 	fi
 fi
 
-python3 -B "$here/truth_test.py" -q || exit 1
+tested=$(python3 -B "$here/truth_test.py" 2>&1) || { echo "$tested"; exit 1; }
 exec python3 -B "$here/scenario.py" --bin "$bin" --kindred "$kindred"

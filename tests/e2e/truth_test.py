@@ -57,7 +57,8 @@ class Owners(unittest.TestCase):
     def test_only_the_controller_counts(self):
         self.assertEqual(self.top(), ("NoOwner", "x", ""))
         for control in (False, None):
-            self.assertEqual(self.top(ref("ReplicaSet", "rs", control=control)), ("NoOwner", "x", ""))
+            self.assertEqual(self.top(ref("ReplicaSet", "rs", control=control)),
+                             ("NoOwner", "x", ""))
         both = (ref("ReplicaSet", "rs", control=False), ref("StatefulSet", "sts"))
         self.assertEqual(self.top(*both), ("Other", "sts", "u-sts"))
 
@@ -82,7 +83,8 @@ class Rows(unittest.TestCase):
         p = pod("x", statuses={
             "containerStatuses": [{"name": "b", "image": "b:2", "containerID": "containerd://2"},
                                   {"name": "a", "image": "a:1"}, {"name": "c", "image": "b:2"}],
-            "initContainerStatuses": [{"name": "i", "image": "i:1", "containerID": "containerd://3"}],
+            "initContainerStatuses": [{"name": "i", "image": "i:1",
+                                       "containerID": "containerd://3"}],
             "ephemeralContainerStatuses": [{"name": "e", "image": "e:1",
                                             "containerID": "containerd://4"}]})
         self.assertEqual(truth.version(p), "'a:1','b:2','b:2'")
