@@ -767,6 +767,7 @@ int reflector_response(struct reflector *r, nsec_t now, int status, struct str c
 	r->now = now;
 	if (r->transfer == TRANSFER_NONE)
 		return -ECANCELED;
+	assert(!r->answered);
 	r->answered = true;
 	r->status = status;
 	r->retry_after = retry_after;
