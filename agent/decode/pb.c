@@ -114,14 +114,15 @@ static void push(struct decode *d, const struct message *m, void *base, uint64_t
 		pb->guard = pb->depth;
 }
 
-/* Gives the frame or the item up, or the stream when there is none. `p` is where reading stands. */
+/* Gives the frame or the item up, or the stream when there is none. `p` is where reading stands;
+ * the mistake began with the bytes in `head`, if there are any. */
 static int malformed(struct decode *d, const uint8_t *p, const char *what)
 {
 	struct pb *pb = &d->pb;
 	uint64_t at = offset_of(d, p);
 
 	if (!pb->guard)
-		return fill_error(d, -EBADMSG, at, "protobuf: %s", what);
+		return fill_error(d, -EBADMSG, at - pb->n_head, "protobuf: %s", what);
 	pb->depth = pb->guard;
 	pb->text = NULL;
 	pb->n_head = 0;
@@ -437,9 +438,9 @@ static int read_magic(struct decode *d, const uint8_t **p, const uint8_t *end)
 	*p += gather(pb, *p, end, sizeof(magic));
 	if (pb->n_head < sizeof(magic))
 		return 0;
-	pb->n_head = 0;
 	if (memcmp(pb->head, magic, sizeof(magic)) != 0)
 		return malformed(d, *p, "no magic");
+	pb->n_head = 0;
 	if (!pb->depth)
 		push(d, &message_unknown, &d->top, UINT64_MAX, PB_UNKNOWN);
 	else
@@ -459,8 +460,10 @@ static int finish_head(struct decode *d, const uint8_t **p, const uint8_t *end)
 		n = read_head(pb->head, pb->head + pb->n_head, &h);
 		if (n == 0)
 			continue;
+		if (n < 0)
+			return malformed(d, *p, "bad field");
 		pb->n_head = 0;
-		return n < 0 ? malformed(d, *p, "bad field") : on_field(d, &h, p, end);
+		return on_field(d, &h, p, end);
 	}
 	return 0;
 }
