@@ -652,60 +652,75 @@ static bool send_bad_list(struct conn *c)
 	return true;
 }
 
-/* Which moment the list is of. 0, or -1 when an error has been answered. */
-static int list_moment(struct conn *c, size_t *ret_pos, uint64_t *ret_rv, char *start, size_t n)
+/* The moment of a continued list. 0, or -1 when an error has been answered. */
+static int token_moment(struct conn *c, const char *token, size_t *ret_pos, uint64_t *ret_rv,
+			char *start, size_t n)
 {
 	const struct kind_store *ks = &c->srv->store.kinds[c->req.kind];
-	const char *token = api_param(&c->req, "continue");
-	const char *rv_text = api_param(&c->req, "resourceVersion");
-	const char *match = api_param(&c->req, "resourceVersionMatch");
-	unsigned long long rv = 0;
+	char fresh[1600];
 	int64_t at;
 
-	*ret_pos = ks->pos;
-	*ret_rv = store_rv(ks);
-	if (token && *token) {
-		char fresh[1600];
-
-		if (read_token(token, &at, start, n) < 0) {
-			bad_request(c, "continue key is not valid: encoded in an unknown way");
-			return -1;
-		}
-		if (at < 0)
-			return 0;
-		if ((uint64_t)at < c->srv->compacted || (uint64_t)at < ks->base_rv ||
-		    hit(c, FAULT_410)) {
-			make_token(-1, start, fresh, sizeof(fresh));
-			expired(c, fresh);
-			return -1;
-		}
-		*ret_pos = MIN(store_find(ks, (uint64_t)at), ks->pos);
-		*ret_rv = (uint64_t)at;
-		return 0;
+	if (read_token(token, &at, start, n) < 0) {
+		bad_request(c, "continue key is not valid: encoded in an unknown way");
+		return -1;
 	}
-	if (rv_text && *rv_text && str_to_u64(str_of(rv_text), &rv) < 0) {
+	if (at < 0) /* an inconsistent rest, as a 410 offers it: the present */
+		return 0;
+	if ((uint64_t)at < c->srv->compacted || (uint64_t)at < ks->base_rv || hit(c, FAULT_410)) {
+		make_token(-1, start, fresh, sizeof(fresh));
+		expired(c, fresh);
+		return -1;
+	}
+	*ret_pos = MIN(store_find(ks, (uint64_t)at), ks->pos);
+	*ret_rv = (uint64_t)at;
+	return 0;
+}
+
+/* The moment of a list with resourceVersion and resourceVersionMatch; 0 or -1 in the same way. */
+static int match_moment(struct conn *c, size_t *ret_pos, uint64_t *ret_rv)
+{
+	const struct kind_store *ks = &c->srv->store.kinds[c->req.kind];
+	const char *text = api_param(&c->req, "resourceVersion");
+	const char *match = api_param(&c->req, "resourceVersionMatch");
+	bool has_rv = text && *text;
+	unsigned long long rv = 0;
+
+	if (has_rv && str_to_u64(str_of(text), &rv) < 0) {
 		bad_request(c, "resourceVersion: Invalid value: strconv.ParseUint: invalid syntax");
 		return -1;
 	}
-	if (match && *match && (!rv_text || !*rv_text)) {
-		invalid_option(
-			c, "resourceVersionMatch",
-			"resourceVersionMatch is forbidden unless resourceVersion is provided");
+	if (match && *match && !has_rv) {
+		invalid_option(c, "resourceVersionMatch",
+			       "resourceVersionMatch is forbidden unless resourceVersion is "
+			       "provided");
 		return -1;
 	}
 	if (rv > store_rv(ks)) {
 		too_large_rv(c, rv);
 		return -1;
 	}
-	if (match && strcmp(match, "Exact") == 0) {
-		if (rv < ks->base_rv || rv < c->srv->compacted) {
-			expired(c, NULL);
-			return -1;
-		}
-		*ret_pos = MIN(store_find(ks, rv), ks->pos);
-		*ret_rv = rv;
+	if (!match || strcmp(match, "Exact") != 0)
+		return 0;
+	if (rv < ks->base_rv || rv < c->srv->compacted) {
+		expired(c, NULL);
+		return -1;
 	}
+	*ret_pos = MIN(store_find(ks, rv), ks->pos);
+	*ret_rv = rv;
 	return 0;
+}
+
+/* Which moment the list is of, and behind which key it begins. */
+static int list_moment(struct conn *c, size_t *ret_pos, uint64_t *ret_rv, char *start, size_t n)
+{
+	const struct kind_store *ks = &c->srv->store.kinds[c->req.kind];
+	const char *token = api_param(&c->req, "continue");
+
+	*ret_pos = ks->pos;
+	*ret_rv = store_rv(ks);
+	if (token && *token)
+		return token_moment(c, token, ret_pos, ret_rv, start, n);
+	return match_moment(c, ret_pos, ret_rv);
 }
 
 static void handle_list(struct conn *c)

@@ -375,8 +375,9 @@ static int parse_request(struct request *r)
 	q = strchr(r->target, '?');
 	if (q)
 		*q++ = 0;
+	r->query_text = q ? q : "";
 	r->path = evhttp_uridecode(r->target, 0, NULL);
-	if (!r->path || evhttp_parse_query_str(q ? q : "", &r->query) < 0)
+	if (!r->path || evhttp_parse_query_str(r->query_text, &r->query) < 0)
 		return -EBADMSG;
 	r->has_query = true;
 	return 0;

@@ -69,8 +69,9 @@ struct server {
 #define REQUEST_MAX 65536 /* bytes of a request's head; more closes the connection */
 
 struct request {
-	char *text; /* the head, cut up by NUL bytes */
-	const char *method, *target, *accept, *authorization;
+	char *text;		     /* the head, cut up by NUL bytes */
+	const char *method, *target; /* target: without the query */
+	const char *query_text, *accept, *authorization;
 	bool close;
 	char *path;
 	struct evkeyvalq query;

@@ -120,6 +120,13 @@ static void send_event(struct watch *w, const struct event *e)
 		w->events_left--;
 }
 
+static void end(struct watch *w)
+{
+	if (w->bookmarks && store_rv(kind_of(w)) > w->last_rv)
+		send_bookmark(w, store_rv(kind_of(w)), false);
+	resp_end(w->c);
+}
+
 void watch_more(struct watch *w)
 {
 	struct kind_store *ks = kind_of(w);
@@ -132,8 +139,12 @@ void watch_more(struct watch *w)
 	}
 	if (any)
 		resp_flush(w->c);
-	if (!w->events_left && !w->c->ended)
+	if (w->c->dead || w->c->ended)
+		return;
+	if (!w->events_left)
 		resp_end(w->c);
+	else if (w->ending && w->cursor >= ks->pos)
+		end(w);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
@@ -144,9 +155,8 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (w->c->dead || w->c->ended || w->c->stalled)
 		return;
-	if (w->bookmarks && store_rv(kind_of(w)) > w->last_rv && w->cursor == kind_of(w)->pos)
-		send_bookmark(w, store_rv(kind_of(w)), false);
-	resp_end(w->c);
+	w->ending = true;
+	watch_more(w);
 }
 
 /* The recorded bookmarks end with the recording; watches go on. */
@@ -261,14 +271,14 @@ void watch_new(struct conn *c)
 	bool streaming =
 		initial && !strcmp(initial, "true") && !hit(c, FAULT_IGNORE_STREAMING_LIST);
 	bool from_now = !rv || !*rv || !strcmp(rv, "0");
-	const struct fault *end;
+	const struct fault *end_events;
 
 	w->c = c;
 	c->watch = w;
 	buf_init(&w->frame, READ_MAX);
 	w->bookmarks = marks && (!strcmp(marks, "true") || !strcmp(marks, "1"));
-	end = hit(c, FAULT_END_EVENTS);
-	w->events_left = end ? end->num : -1;
+	end_events = hit(c, FAULT_END_EVENTS);
+	w->events_left = end_events ? end_events->num : -1;
 	w->duplicate = hit(c, FAULT_DUPLICATE) != NULL;
 	set_timers(w, hit(c, FAULT_END_AFTER));
 	api_start(c, true);
