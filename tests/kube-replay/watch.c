@@ -20,6 +20,7 @@ struct watch {
 	bool bookmarks;
 	long events_left; /* until a clean end; below 0: no end */
 	bool duplicate;	  /* each event twice */
+	bool ending;	  /* its time is up: ends when all that has happened is told */
 	struct event *deadline, *minute;
 	struct buf frame;
 };
