@@ -163,7 +163,7 @@ static int decompress(struct wire_reader *r, struct str *in)
 	r->taken += n_in;
 	r->end += n_out;
 	r->frame_bytes += n_out;
-	r->draining = n_out && n_out == room;
+	r->draining = hint && n_out == room;
 	r->frame_ended = hint == 0;
 	r->hint = hint;
 	return 0;
