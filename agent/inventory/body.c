@@ -26,9 +26,14 @@ struct addr_rec *body_addrs(const struct pod_body *b)
 					      b->n_containers * sizeof(struct container_rec));
 }
 
+struct former_rec *body_former(const struct pod_body *b)
+{
+	return (struct former_rec *)(body_addrs(b) + b->n_addrs);
+}
+
 struct str body_name(const struct pod_body *b)
 {
-	return str_make(body_addrs(b) + b->n_addrs, b->name_len);
+	return str_make(body_former(b) + b->n_former, b->name_len);
 }
 
 /* "containerd://<64 hex>" → where the digits begin, 0 when it has another form. */
@@ -105,8 +110,9 @@ static void carry_marks(struct pod_body *b, const struct pod_body *old)
 }
 
 struct addr_set {
-	struct addr_rec rec[MODEL_MAX_IPS + MAX_FORMER];
-	uint16_t n, n_current;
+	struct addr_rec addrs[MODEL_MAX_IPS];
+	struct former_rec former[MAX_FORMER];
+	uint16_t n_addrs, n_former;
 };
 
 static bool finished(const struct object *o)
@@ -123,36 +129,42 @@ static const struct addr_rec *addr_find(const struct addr_rec *rec, uint32_t n,
 	return NULL;
 }
 
-static void add_current(struct addr_set *s, struct str text, const struct pod_body *old, nsec_t now)
+static void add_addr(struct addr_set *s, struct str text, const struct pod_body *old, nsec_t now)
 {
 	const struct addr_rec *was;
 	struct addr ip;
 
-	if (s->n == MODEL_MAX_IPS || addr_parse(text, &ip) < 0 || addr_find(s->rec, s->n, &ip))
+	if (s->n_addrs == MODEL_MAX_IPS || addr_parse(text, &ip) < 0 ||
+	    addr_find(s->addrs, s->n_addrs, &ip))
 		return;
-	was = old ? addr_find(body_addrs(old), old->n_current, &ip) : NULL;
-	s->rec[s->n++] =
-		(struct addr_rec){.ip = ip, .from = was ? was->from : now, .to = NSEC_NEVER};
+	was = old ? addr_find(body_addrs(old), old->n_addrs, &ip) : NULL;
+	s->addrs[s->n_addrs++] = (struct addr_rec){.ip = ip, .from = was ? was->from : now};
+}
+
+static void add_former(struct addr_set *s, const struct former_rec *f)
+{
+	if (s->n_former < MAX_FORMER)
+		s->former[s->n_former++] = *f;
 }
 
 /* What the pod has now, then what it had before, newest first. A finished pod has none. */
 static void collect_addrs(struct addr_set *s, const struct object *o, const struct pod_body *old,
 			  nsec_t now)
 {
-	s->n = 0;
+	s->n_addrs = s->n_former = 0;
 	for (uint32_t i = 0; !finished(o) && i < o->pod.n_ips; i++)
-		add_current(s, o->pod.ips[i], old, now);
-	if (!finished(o) && s->n == 0)
-		add_current(s, o->pod.pod_ip, old, now);
-	s->n_current = s->n;
-	for (uint32_t i = 0; old && i < old->n_addrs && s->n < s->n_current + MAX_FORMER; i++) {
-		struct addr_rec was = body_addrs(old)[i];
+		add_addr(s, o->pod.ips[i], old, now);
+	if (!finished(o) && s->n_addrs == 0)
+		add_addr(s, o->pod.pod_ip, old, now);
+	for (uint32_t i = 0; old && i < old->n_addrs; i++) {
+		const struct addr_rec *a = &body_addrs(old)[i];
 
-		if (i < old->n_current && addr_find(s->rec, s->n_current, &was.ip))
-			continue;
-		was.to = MIN(was.to, now);
-		s->rec[s->n++] = was;
+		if (!addr_find(s->addrs, s->n_addrs, &a->ip))
+			add_former(s,
+				   &(struct former_rec){.ip = a->ip, .from = a->from, .to = now});
 	}
+	for (uint32_t i = 0; old && i < old->n_former; i++)
+		add_former(s, &body_former(old)[i]);
 }
 
 int body_new(struct inventory *v, const struct object *o, const struct pod_body *old, nsec_t now,
@@ -167,19 +179,21 @@ int body_new(struct inventory *v, const struct object *o, const struct pod_body 
 	if (o->meta.name.n > UINT16_MAX)
 		return -EMSGSIZE;
 	collect_addrs(&addrs, o, old, now);
-	bytes = sizeof(*b) + n * sizeof(struct container_rec) + addrs.n * sizeof(struct addr_rec) +
-		o->meta.name.n;
+	bytes = sizeof(*b) + n * sizeof(struct container_rec) +
+		addrs.n_addrs * sizeof(struct addr_rec) +
+		addrs.n_former * sizeof(struct former_rec) + o->meta.name.n;
 	b = calloc(1, bytes);
 	if (!b)
 		return -ENOMEM;
 	b->bytes = (uint32_t)bytes;
 	b->n_containers = (uint16_t)n;
-	b->n_addrs = addrs.n;
-	b->n_current = addrs.n_current;
+	b->n_addrs = addrs.n_addrs;
+	b->n_former = addrs.n_former;
 	b->name_len = (uint16_t)o->meta.name.n;
-	memcpy(body_addrs(b), addrs.rec, addrs.n * sizeof(struct addr_rec));
+	memcpy(body_addrs(b), addrs.addrs, addrs.n_addrs * sizeof(struct addr_rec));
+	memcpy(body_former(b), addrs.former, addrs.n_former * sizeof(struct former_rec));
 	if (o->meta.name.n)
-		memcpy(body_addrs(b) + b->n_addrs, o->meta.name.p, o->meta.name.n);
+		memcpy(body_former(b) + b->n_former, o->meta.name.p, o->meta.name.n);
 	v->body_bytes += bytes;
 	v->n_containers += n;
 	for (uint32_t i = 0; r == 0 && i < n; i++)
@@ -209,15 +223,5 @@ void body_free(struct inventory *v, struct pod_body **bp)
 
 bool body_same(const struct pod_body *a, const struct pod_body *b)
 {
-	return a->bytes == b->bytes && a->n_current == b->n_current && memcmp(a, b, a->bytes) == 0;
-}
-
-bool body_release_addrs(struct pod_body *b, nsec_t now)
-{
-	bool had = b->n_current > 0;
-
-	for (uint32_t i = 0; i < b->n_current; i++)
-		body_addrs(b)[i].to = now;
-	b->n_current = 0;
-	return had;
+	return a->bytes == b->bytes && memcmp(a, b, a->bytes) == 0;
 }

@@ -27,7 +27,6 @@ void changes_remove(struct inventory *v, pod_id id)
 	else
 		v->log.tail = p->log_prev;
 	p->log_prev = p->log_next = 0;
-	v->log.n--;
 }
 
 static bool in_log(const struct inventory *v, pod_id id)
@@ -47,35 +46,38 @@ void changes_touch(struct inventory *v, pod_id id)
 	else
 		v->log.head = id;
 	v->log.tail = id;
-	v->log.n++;
+}
+
+static struct dead_rec *dead_at(const struct inventory *v, uint32_t id)
+{
+	return pool_at(&v->graves, id);
+}
+
+nsec_t dead_since(const struct inventory *v, const struct pod_rec *p)
+{
+	return p->flags & POD_DEAD ? dead_at(v, p->dead)->died : NSEC_NEVER;
 }
 
 void dead_remove(struct inventory *v, pod_id id)
 {
-	struct pod_rec *p = pod_at(v, id);
+	uint32_t at = pod_at(v, id)->dead;
+	struct dead_rec *d = dead_at(v, at);
 
-	if (p->dead_prev)
-		pod_at(v, p->dead_prev)->dead_next = p->dead_next;
+	if (d->prev)
+		dead_at(v, d->prev)->next = d->next;
 	else
-		v->dead.head = p->dead_next;
-	if (p->dead_next)
-		pod_at(v, p->dead_next)->dead_prev = p->dead_prev;
+		v->dead.head = d->next;
+	if (d->next)
+		dead_at(v, d->next)->prev = d->prev;
 	else
-		v->dead.tail = p->dead_prev;
-	p->dead_prev = p->dead_next = 0;
-	v->dead.n--;
+		v->dead.tail = d->prev;
+	pool_release(&v->graves, at);
+	pod_at(v, id)->flags &= (uint8_t)~POD_DEAD;
 }
 
-static void dead_free(struct inventory *v, pod_id id)
+/* Whoever still needs the pod is told that it goes. */
+static void drop(struct inventory *v, pod_id id)
 {
-	dead_remove(v, id);
-	pods_free_one(v, id);
-}
-
-/* The oldest dead pod gives way; whoever still needed it is told. */
-static void dead_drop_oldest(struct inventory *v)
-{
-	pod_id id = v->dead.head;
 	bool needed = false;
 
 	for (size_t i = 0; i < ARRAY_SIZE(v->cursors); i++) {
@@ -88,23 +90,37 @@ static void dead_drop_oldest(struct inventory *v)
 			c->ops->dropped(c->ctx, id);
 	}
 	v->stats.dropped_dead += needed;
-	dead_free(v, id);
+	pods_free_one(v, id);
+}
+
+static void dead_append(struct inventory *v, uint32_t at)
+{
+	struct dead_rec *d = dead_at(v, at);
+
+	d->prev = v->dead.tail;
+	if (v->dead.tail)
+		dead_at(v, v->dead.tail)->next = at;
+	else
+		v->dead.head = at;
+	v->dead.tail = at;
 }
 
 void dead_add(struct inventory *v, pod_id id, nsec_t now)
 {
-	struct pod_rec *p = pod_at(v, id);
+	uint32_t at;
 
-	p->died = now;
-	p->dead_prev = v->dead.tail;
-	if (v->dead.tail)
-		pod_at(v, v->dead.tail)->dead_next = id;
-	else
-		v->dead.head = id;
-	v->dead.tail = id;
-	v->dead.n++;
-	if (v->dead.n > v->opts.max_dead)
-		dead_drop_oldest(v);
+	if (v->dead.head && v->graves.live >= v->opts.max_dead)
+		drop(v, dead_at(v, v->dead.head)->pod);
+	at = pool_alloc(&v->graves);
+	if (!at) { /* no room for any dead pod */
+		drop(v, id);
+		return;
+	}
+	pod_at(v, id)->flags |= POD_DEAD;
+	pod_at(v, id)->done = 0;
+	pod_at(v, id)->dead = at;
+	*dead_at(v, at) = (struct dead_rec){.pod = id, .died = now};
+	dead_append(v, at);
 }
 
 /* A pod that a sink still needs is looked at again after this long. */
@@ -113,16 +129,16 @@ void dead_add(struct inventory *v, pod_id id, nsec_t now)
 nsec_t inventory_expire(struct inventory *v, nsec_t now)
 {
 	nsec_t again = NSEC_NEVER;
-	pod_id next;
+	uint32_t next;
 
-	for (pod_id id = v->dead.head; id; id = next) {
-		const struct pod_rec *p = pod_at(v, id);
+	for (uint32_t at = v->dead.head; at; at = next) {
+		const struct dead_rec *d = dead_at(v, at);
 
-		next = p->dead_next;
-		if (p->died + v->opts.linger > now)
-			return MIN(again, p->died + v->opts.linger);
-		if ((p->done & v->cursor_mask) == v->cursor_mask)
-			dead_free(v, id);
+		next = d->next;
+		if (d->died + v->opts.linger > now)
+			return MIN(again, d->died + v->opts.linger);
+		if ((pod_at(v, d->pod)->done & v->cursor_mask) == v->cursor_mask)
+			pods_free_one(v, d->pod);
 		else
 			again = now + EXPIRE_RETRY;
 	}

@@ -26,6 +26,22 @@ static uint32_t name_hash(const struct inventory *v, pool_id ns, struct str name
 	return store_hash(v, name.p, name.n) ^ ns * 0x9e3779b1U;
 }
 
+static uint32_t n_addrs(const struct pod_rec *p)
+{
+	return (uint32_t)p->body->n_addrs + p->body->n_former;
+}
+
+/* Those the pod has, then those it had. Death ends all. */
+static struct inv_addr pod_addr(const struct inventory *v, const struct pod_rec *p, uint32_t i)
+{
+	const struct addr_rec *a = &body_addrs(p->body)[i];
+	const struct former_rec *f = body_former(p->body) + i - p->body->n_addrs;
+
+	if (i < p->body->n_addrs)
+		return (struct inv_addr){.ip = a->ip, .from = a->from, .to = dead_since(v, p)};
+	return (struct inv_addr){.ip = f->ip, .from = f->from, .to = f->to};
+}
+
 static bool indexes_addrs(const struct pod_rec *p)
 {
 	return !(p->flags & POD_HOST_NETWORK);
@@ -44,8 +60,9 @@ static void index_body(struct inventory *v, pod_id id, const struct pod_rec *p, 
 		else
 			index_del(&v->by_container, body_id_hash(v, c), id);
 	}
-	for (uint32_t i = 0; indexes_addrs(p) && i < p->body->n_addrs; i++) {
-		uint32_t h = store_hash(v, body_addrs(p->body)[i].ip.b, sizeof(struct addr));
+	for (uint32_t i = 0; indexes_addrs(p) && i < n_addrs(p); i++) {
+		struct inv_addr a = pod_addr(v, p, i);
+		uint32_t h = store_hash(v, a.ip.b, sizeof(a.ip));
 
 		if (add)
 			(void)index_put(&v->by_address, h, id);
@@ -58,7 +75,7 @@ static int reserve_indexes(struct inventory *v, const struct pod_body *b)
 {
 	if (index_reserve(&v->by_uid, 1) < 0 || index_reserve(&v->by_name, 1) < 0 ||
 	    index_reserve(&v->by_container, b->n_containers) < 0 ||
-	    index_reserve(&v->by_address, b->n_addrs) < 0)
+	    index_reserve(&v->by_address, (uint32_t)b->n_addrs + b->n_former) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -88,8 +105,8 @@ static int stage(struct inventory *v, const struct object *o, const struct pod_r
 		r = owners_refer(v, ref, s->ns, &s->owner);
 	s->phase = (uint8_t)o->pod.phase;
 	s->flags = o->pod.host_network ? POD_HOST_NETWORK : 0;
-	if (s->body && s->body->n_current)
-		s->flags |= POD_WAS_ANNOUNCEABLE; /* a finished pod has no current address */
+	if (s->body && s->body->n_addrs)
+		s->flags |= POD_WAS_ANNOUNCEABLE; /* a finished pod has no address */
 	if (old)
 		s->flags |= old->flags & POD_WAS_ANNOUNCEABLE;
 	return r;
@@ -218,9 +235,6 @@ void pods_kill(struct inventory *v, pod_id id, nsec_t now)
 
 	if (p->flags & POD_DEAD)
 		return;
-	(void)body_release_addrs(p->body, now);
-	p->flags |= POD_DEAD;
-	p->done = 0;
 	v->stats.deleted++;
 	changes_touch(v, id);
 	dead_add(v, id, now);
@@ -240,6 +254,8 @@ void pods_free_one(struct inventory *v, pod_id id)
 	struct pod_rec *p = pod_at(v, id);
 	struct uid_key key = {.uid = p->uid, .form = p->uid_form};
 
+	if (p->flags & POD_DEAD)
+		dead_remove(v, id);
 	changes_remove(v, id);
 	index_body(v, id, p, false);
 	index_del(&v->by_name, name_hash(v, p->ns, body_name(p->body)), id);
@@ -267,10 +283,10 @@ bool inventory_pod(const struct inventory *v, pod_id id, struct inv_pod_view *re
 		.phase = p->phase,
 		.host_network = p->flags & POD_HOST_NETWORK,
 		.dead = p->flags & POD_DEAD,
-		.announceable = !(p->flags & POD_DEAD) && p->body->n_current,
+		.announceable = !(p->flags & POD_DEAD) && p->body->n_addrs,
 		.was_announceable = p->flags & POD_WAS_ANNOUNCEABLE,
 		.owner = p->owner,
-		.n_addrs = p->body->n_addrs,
+		.n_addrs = n_addrs(p),
 		.n_containers = p->body->n_containers,
 	};
 	store_uid_print(v, p->uid_form, &p->uid, ret->uid);
@@ -279,9 +295,7 @@ bool inventory_pod(const struct inventory *v, pod_id id, struct inv_pod_view *re
 
 struct inv_addr inventory_pod_addr(const struct inventory *v, pod_id id, uint32_t i)
 {
-	const struct addr_rec *a = &body_addrs(pod_at(v, id)->body)[i];
-
-	return (struct inv_addr){.ip = a->ip, .from = a->from, .to = a->to};
+	return pod_addr(v, pod_at(v, id), i);
 }
 
 static void print_container_id(const struct inventory *v, const struct container_rec *c,
@@ -339,7 +353,7 @@ static pod_id better(const struct inventory *v, pod_id a, pod_id b)
 	pb = pod_at(v, b);
 	if ((pa->flags & POD_DEAD) != (pb->flags & POD_DEAD))
 		return pa->flags & POD_DEAD ? b : a;
-	return pa->died >= pb->died ? a : b;
+	return dead_since(v, pa) >= dead_since(v, pb) ? a : b;
 }
 
 pod_id inventory_by_name(const struct inventory *v, struct str ns, struct str name)
@@ -400,14 +414,14 @@ pod_id inventory_by_container(const struct inventory *v, struct str container_id
 static bool had_address(const struct inventory *v, pod_id id, const struct addr *ip, nsec_t at,
 			nsec_t *ret_from)
 {
-	const struct pod_body *b = pod_at(v, id)->body;
+	const struct pod_rec *p = pod_at(v, id);
 
-	for (uint32_t i = 0; i < b->n_addrs; i++) {
-		const struct addr_rec *a = &body_addrs(b)[i];
+	for (uint32_t i = 0; i < n_addrs(p); i++) {
+		struct inv_addr a = pod_addr(v, p, i);
 
-		if (!addr_eq(&a->ip, ip) || at < a->from || at >= a->to)
+		if (!addr_eq(&a.ip, ip) || at < a.from || at >= a.to)
 			continue;
-		*ret_from = a->from;
+		*ret_from = a.from;
 		return true;
 	}
 	return false;

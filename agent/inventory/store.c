@@ -30,6 +30,7 @@ int inventory_new(const struct inventory_opts *o, struct inventory **ret)
 	hash_seed_init(&v->seed);
 	intern_init(&v->strings, MAX_STRINGS);
 	pool_init(&v->pods, sizeof(struct pod_rec), o->max_pods);
+	pool_init(&v->graves, sizeof(struct dead_rec), o->max_dead);
 	pool_init(&v->owners, sizeof(struct owner_rec), o->max_owners);
 	*ret = v;
 	return 0;
@@ -54,6 +55,7 @@ void inventory_free(struct inventory **vp)
 	intern_done(&v->strings);
 	pool_done(&v->pods);
 	pool_done(&v->owners);
+	pool_done(&v->graves);
 	free(v->sources);
 	free(v);
 	*vp = NULL;
@@ -127,7 +129,7 @@ void inventory_stats(const struct inventory *v, struct inventory_stats *ret)
 {
 	*ret = v->stats;
 	ret->pods = v->pods.live;
-	ret->dead = v->dead.n;
+	ret->dead = v->graves.live;
 	ret->owners = v->owners.live;
 	ret->owners_referenced = 0;
 	for (owner_id id = inventory_owner_next(v, 0); id; id = inventory_owner_next(v, id))
@@ -140,7 +142,7 @@ void inventory_stats(const struct inventory *v, struct inventory_stats *ret)
 size_t inventory_bytes(const struct inventory *v)
 {
 	return sizeof(*v) + intern_bytes(&v->strings) + pool_bytes(&v->pods) +
-	       pool_bytes(&v->owners) + v->body_bytes + v->name_bytes + index_bytes(&v->by_uid) +
-	       index_bytes(&v->by_name) + index_bytes(&v->by_container) +
+	       pool_bytes(&v->graves) + pool_bytes(&v->owners) + v->body_bytes + v->name_bytes +
+	       index_bytes(&v->by_uid) + index_bytes(&v->by_name) + index_bytes(&v->by_container) +
 	       index_bytes(&v->by_address) + index_bytes(&v->owner_by_uid);
 }

@@ -32,17 +32,21 @@ struct container_rec {
 	uint8_t marks; /* one bit a cursor */
 };
 
-struct addr_rec {
+struct addr_rec { /* an address the pod has */
+	struct addr ip;
+	nsec_t from;
+};
+struct former_rec { /* one that it had */
 	struct addr ip;
 	nsec_t from, to;
 };
 
 /* The variable part of a pod, one allocation:
- * containers[n_containers], addrs[n_addrs], name[name_len]. */
+ * containers[n_containers], addrs[n_addrs], former[n_former], name[name_len]. */
 struct pod_body {
 	uint32_t bytes;
 	uint16_t n_containers, name_len;
-	uint16_t n_addrs, n_current; /* the first n_current addresses are the pod's now */
+	uint16_t n_addrs, n_former;
 	_Alignas(8) char data[];
 };
 
@@ -58,11 +62,21 @@ struct pod_rec {
 	owner_id owner;
 	pod_id sib_prev, sib_next; /* among the pods of the owner */
 	pod_id log_prev, log_next;
-	pod_id dead_prev, dead_next;
-	uint16_t source, gen;
+	union {
+		struct {
+			uint16_t source, gen; /* of a live pod */
+		};
+		uint32_t dead; /* of a dead one: its dead_rec */
+	};
 	uint8_t uid_form, phase, flags;
 	uint8_t done; /* one bit a cursor: needs the dead pod no more */
 	struct pod_body *body;
+};
+
+/* What only dead pods have. */
+struct dead_rec {
+	pod_id pod;
+	uint32_t prev, next;
 	nsec_t died;
 };
 
@@ -88,18 +102,18 @@ struct inv_cursor {
 	uint8_t bit;
 };
 
-struct pod_list {
-	pod_id head, tail;
-	uint32_t n;
+struct id_list {
+	uint32_t head, tail;
 };
 
 struct inventory {
 	struct inventory_opts opts;
 	struct hash_seed seed;
 	struct intern strings;
-	struct pool pods, owners;
+	struct pool pods, owners, graves;
 	struct index by_uid, by_name, by_container, by_address, owner_by_uid;
-	struct pod_list log, dead;
+	struct id_list log;  /* of pods, the one that changed last at the end */
+	struct id_list dead; /* of dead_recs, oldest first */
 	struct inv_cursor *cursors[INVENTORY_MAX_CURSORS];
 	uint8_t cursor_mask;
 	struct source *sources;
@@ -136,10 +150,9 @@ int body_new(struct inventory *v, const struct object *o, const struct pod_body 
 	     struct pod_body **ret);
 void body_free(struct inventory *v, struct pod_body **b);
 bool body_same(const struct pod_body *a, const struct pod_body *b);
-/* All addresses become former ones. True when there was a current one. */
-bool body_release_addrs(struct pod_body *b, nsec_t now);
 struct container_rec *body_containers(const struct pod_body *b);
 struct addr_rec *body_addrs(const struct pod_body *b);
+struct former_rec *body_former(const struct pod_body *b);
 struct str body_name(const struct pod_body *b);
 /* Splits "containerd://<64 hex>" into a record's id fields: without references (`find`) or taking
  * them. */
@@ -163,5 +176,7 @@ void owners_done(struct inventory *v);
 /* changes.c */
 void changes_touch(struct inventory *v, pod_id id);
 void changes_remove(struct inventory *v, pod_id id);
+/* When the pod died; NSEC_NEVER while it lives. */
+nsec_t dead_since(const struct inventory *v, const struct pod_rec *p);
 void dead_add(struct inventory *v, pod_id id, nsec_t now);
 void dead_remove(struct inventory *v, pod_id id);

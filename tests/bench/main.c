@@ -1,0 +1,29 @@
+/*
+ * Usage: bench [NAME...]: runs the named benches, or all.
+ */
+#include "tests/bench/bench.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} benches[] = {
+	{"decode", bench_decode},
+	{"cluster", bench_cluster},
+};
+
+int main(int argc, char **argv)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (size_t i = 0; i < sizeof(benches) / sizeof(benches[0]); i++) {
+		bool wanted = argc == 1;
+
+		for (int a = 1; a < argc; a++)
+			wanted |= strcmp(argv[a], benches[i].name) == 0;
+		if (wanted)
+			benches[i].run();
+	}
+	return 0;
+}
