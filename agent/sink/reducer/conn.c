@@ -108,9 +108,6 @@ static void drop_stream(struct conn *c)
 		bufferevent_free(c->bev);
 	c->bev = NULL;
 	c->peer[0] = '\0';
-	c->woken = false;
-	(void)event_del(c->idle);
-	(void)event_del(c->late);
 	session_disconnected(c->session);
 }
 
@@ -157,16 +154,15 @@ static int move_out(struct conn *c, nsec_t now)
 	const size_t held = pending(c);
 	struct str out = session_output(c->session);
 
-	if (held < CONN_OUT_MAX)
-		out.n = MIN(out.n, CONN_OUT_MAX - held);
-	if (!out.n || held >= CONN_OUT_MAX)
+	out.n = MIN(out.n, CONN_OUT_MAX - held);
+	if (!out.n)
 		return 0;
 	if (bufferevent_write(c->bev, out.p, out.n) < 0)
 		return -ENOMEM;
 	if (!held)
 		c->progress = now;
 	session_sent(c->session, out.n);
-	return 1;
+	return 0;
 }
 
 static void arm_timer(struct conn *c, nsec_t now)
@@ -198,15 +194,14 @@ static void finish_stop(struct conn *c)
 static void pump(struct conn *c)
 {
 	const nsec_t now = clock_mono();
-	int r, moved;
+	int r;
 
 	r = session_run(c->session, now, clock_wall());
-	moved = move_out(c, now);
-	if (moved < 0) {
+	if (move_out(c, now) < 0) {
 		lost(c, "out of memory");
 		return;
 	}
-	if (r == 1 || (r == -EAGAIN && moved))
+	if (r == 1) /* after -EAGAIN it goes on when the socket has taken bytes */
 		conn_wake(c);
 	else if (c->state == CONN_STOPPING && !pending(c) && session_at_rest(c->session)) {
 		finish_stop(c);

@@ -37,7 +37,7 @@ struct lookup {
 struct dial {
 	struct event_base *base;
 	struct evdns_base *dns;
-	char *host;
+	char *host, *resolv_conf;
 	uint16_t port;
 	nsec_t timeout;
 	SSL_CTX *tls; /* NULL: plain */
@@ -291,14 +291,13 @@ static int resolver_new(struct dial *d)
 		return 0;
 	if (d->dns)
 		evdns_base_free(d->dns, 0);
-	d->dns = evdns_base_new(d->base, EVDNS_BASE_INITIALIZE_NAMESERVERS |
-						 EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-	if (!d->dns) { /* no resolv.conf: the hosts file may still do */
-		d->dns = evdns_base_new(d->base, 0);
-		if (d->dns)
-			(void)evdns_base_load_hosts(d->dns, "/etc/hosts");
-	}
-	return d->dns ? 0 : -ENOMEM;
+	d->dns = evdns_base_new(d->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+	if (!d->dns)
+		return -ENOMEM;
+	/* Reads the hosts file, too. Without a resolv.conf that alone must do. */
+	if (evdns_base_resolv_conf_parse(d->dns, DNS_OPTIONS_ALL, d->resolv_conf))
+		(void)evdns_base_load_hosts(d->dns, "/etc/hosts");
+	return 0;
 }
 
 static void resolve(struct dial *d)
@@ -385,7 +384,8 @@ int dial_new(const struct dial_opts *o, struct dial **ret, char *ret_reason)
 	evdns_set_log_fn(evdns_log);
 	d->host = str_dup(str_of(o->host));
 	d->timer = evtimer_new(o->base, on_timer, d);
-	if (!d->host || !d->timer)
+	d->resolv_conf = str_dup(str_of(o->resolv_conf ? o->resolv_conf : "/etc/resolv.conf"));
+	if (!d->host || !d->resolv_conf || !d->timer)
 		r = -ENOMEM;
 	else if (o->tls)
 		r = tls_init(d, o->ca_file, ret_reason);
@@ -410,6 +410,7 @@ void dial_free(struct dial **dp)
 		event_free(d->timer);
 	SSL_CTX_free(d->tls);
 	free(d->host);
+	free(d->resolv_conf);
 	free(d);
 	*dp = NULL;
 }

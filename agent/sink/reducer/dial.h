@@ -25,9 +25,10 @@ struct dial_opts {
 	struct event_base *base;
 	const char *host; /* a name or a literal; copied */
 	uint16_t port;
-	nsec_t timeout;	     /* for resolving, and for each address */
-	bool tls;	     /* the certificate must verify and name the host */
-	const char *ca_file; /* PEM; NULL: the system's */
+	nsec_t timeout;		 /* for resolving, and for each address */
+	bool tls;		 /* the certificate must verify and name the host */
+	const char *ca_file;	 /* PEM; NULL: the system's */
+	const char *resolv_conf; /* NULL: /etc/resolv.conf; copied */
 	uint64_t seed;
 	/*
 	 * The end of dial_start, always from the loop: a connected stream that now belongs to the

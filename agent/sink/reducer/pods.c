@@ -265,7 +265,7 @@ int pods_tell(struct session *s, pod_id id)
 	struct inv_pod_view p;
 	int r;
 
-	if (!inventory_pod(s->inv, id, &p))
+	if (!inventory_pod(s->inv, id, &p)) /* taken away since */
 		return 0;
 	r = marks_reach(s, id);
 	if (r < 0)
@@ -288,8 +288,6 @@ void pods_dropped(void *ctx, pod_id id)
 
 	s->count.dropped++;
 	waiting_leave(s->waiting, id);
-	if (s->half == id)
-		s->half = 0;
 	if (id >= s->n_marks)
 		return;
 	if (s->connected && told_now(s, &s->marks[id])) {

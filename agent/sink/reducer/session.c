@@ -84,8 +84,6 @@ void session_connected(struct session *s, nsec_t now, nsec_t wall)
 	s->want_epoch = true;
 	s->first_epoch = true;
 	s->count.connections++;
-	/* The epoch of this connection is the resync that an overflow before it asks for. */
-	(void)waiting_overflow_over(s->waiting);
 	if (s->taps && s->taps->begin)
 		s->taps->begin(s->taps_ctx);
 }
@@ -98,7 +96,6 @@ void session_disconnected(struct session *s)
 	s->in_snapshot = false;
 	s->have_usage = false;
 	s->step = 0;
-	s->half = 0; /* the next epoch goes through all pods again */
 	buf_reset(&s->out);
 	wire_batch_reset(&s->batch);
 }
@@ -257,7 +254,6 @@ static int begin_epoch(struct session *s)
 	s->first_epoch = false;
 	s->want_epoch = false;
 	s->in_snapshot = true;
-	s->half = 0;
 	inventory_cursor_rewind(s->inv, s->cursor);
 	return 0;
 }

@@ -45,7 +45,8 @@ struct session {
 	bool want_epoch, first_epoch, in_snapshot, have_usage;
 	struct session_usage usage;
 	uint32_t epoch_seq; /* counts epochs; never 0 once there was one */
-	pod_id half;	    /* taken and not yet told to the end; 0: none */
+	pod_id half;	    /* taken and not yet told to the end; 0: none. May outlive the pod:
+			     * telling whoever has the id now does no harm */
 	nsec_t now, wall;   /* of the run under way */
 	nsec_t last_put;    /* when something was sent last */
 	bool starved;	    /* the last run ended with -ENOMEM */

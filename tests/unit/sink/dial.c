@@ -238,6 +238,113 @@ static void names_a_bad_ca_file(void **state)
 	world_done(&w);
 }
 
+/* ---- resolving ------------------------------------------------------------------------------- */
+
+struct dns {
+	int fd;
+	bool answers;
+	unsigned int asked;
+};
+
+/* A name server that says 127.0.0.1 to every question for an IPv4 address, or nothing at all. */
+static void on_question(evutil_socket_t fd, short what, void *ctx)
+{
+	static const unsigned char answer[] = {0xc0, 0x0c, 0, 1, 0,   1, 0, 0,
+					       0,    60,   0, 4, 127, 0, 0, 1};
+	struct dns *dns = ctx;
+	unsigned char q[512];
+	struct sockaddr_in from;
+	socklen_t len = sizeof(from);
+	ssize_t n = recvfrom(fd, q, sizeof(q) - sizeof(answer), 0, (struct sockaddr *)&from, &len);
+
+	(void)what;
+	dns->asked++;
+	if (n < 16 || !dns->answers)
+		return;
+	q[2] |= 0x80;	      /* RFC 1035 section 4.1.1: QR */
+	q[7] = q[n - 3] == 1; /* ANCOUNT: one for a question of type A */
+	if (q[7])
+		memcpy(q + n, answer, sizeof(answer));
+	(void)sendto(fd, q, (size_t)n + (q[7] ? sizeof(answer) : 0), 0, (struct sockaddr *)&from,
+		     len);
+}
+
+static void dns_start(struct dns *dns, char *path)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(sa);
+	char line[64];
+	int fd;
+
+	dns->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(dns->fd, (struct sockaddr *)&sa, len), 0);
+	(void)getsockname(dns->fd, (struct sockaddr *)&sa, &len);
+	fd = mkstemp(path);
+	(void)snprintf(line, sizeof(line), "nameserver 127.0.0.1:%u\n", ntohs(sa.sin_port));
+	assert_int_equal(write(fd, line, strlen(line)), (ssize_t)strlen(line));
+	(void)close(fd);
+}
+
+enum dns_case { ANSWERS, SILENT, CANCELED, DNS_CASES };
+
+static void one_dial(struct world *w, const struct dns *dns, enum dns_case how)
+{
+	w->done = 0;
+	dial_start(w->d);
+	while (!w->done && !(how == CANCELED && dns->asked))
+		(void)event_base_loop(w->base, EVLOOP_ONCE);
+	if (how == CANCELED) {
+		assert_true(dial_busy(w->d));
+		dial_cancel(w->d);
+	} else if (how == SILENT) {
+		assert_null(w->bev);
+		assert_string_equal(w->text, "cannot resolve the name: no answer");
+	} else {
+		assert_non_null(w->bev);
+		assert_memory_equal(w->text, "127.0.0.1:", 10);
+		bufferevent_free(w->bev);
+		w->bev = NULL;
+	}
+}
+
+static void resolves_by_dns(void **state)
+{
+	(void)state;
+	for (enum dns_case how = ANSWERS; how < DNS_CASES; how++) {
+		char path[] = "/tmp/kindred-dial-XXXXXX";
+		struct dns dns = {.answers = how == ANSWERS};
+		struct dial_opts o;
+		struct event *ev;
+		struct world w;
+
+		world_init(&w);
+		dns_start(&dns, path);
+		ev = event_new(w.base, dns.fd, EV_READ | EV_PERSIST, on_question, &dns);
+		(void)event_add(ev, NULL);
+		o = (struct dial_opts){
+			.base = w.base,
+			.host = "reducer.example",
+			.port = w.port,
+			.timeout = 300 * NSEC_PER_MSEC,
+			.resolv_conf = path,
+			.done = on_done,
+			.ctx = &w,
+		};
+		assert_int_equal(dial_new(&o, &w.d, w.text), 0);
+		one_dial(&w, &dns, how);
+		one_dial(&w, &dns, how); /* at once: the lookup before may still be there */
+		while (dial_busy(w.d))
+			(void)event_base_loop(w.base, EVLOOP_ONCE);
+		assert_int_equal(w.done, how != CANCELED);
+		event_free(ev);
+		(void)close(dns.fd);
+		(void)unlink(path);
+		world_done(&w);
+	}
+}
+
+/* ---- the host -------------------------------------------------------------------------------- */
+
 static void knows_its_host(void **state)
 {
 	struct hostinfo_usage last = {0};
@@ -269,6 +376,7 @@ int main(void)
 		cmocka_unit_test(verifies_the_server),
 		cmocka_unit_test(needs_tls_on_the_other_side),
 		cmocka_unit_test(names_a_bad_ca_file),
+		cmocka_unit_test(resolves_by_dns),
 		cmocka_unit_test(knows_its_host),
 	};
 

@@ -528,6 +528,42 @@ static void announces_at_the_timeout_and_mends(void **state)
 	put_pod(&w, &b);
 	expect(&w, "");
 	assert_int_equal(counters(&w).waiting, 0);
+	/* Orphaned, the owner forgotten, adopted by it again: that is a new wait. */
+	b.o.meta.n_owners = 0;
+	put_pod(&w, &b);
+	expect(&w, "new u1 ns/a owner=254:a: ip=0a000009 host=0 version='nginx:1'\n");
+	inventory_delete_owner(w.v, STR("rs-1"), w.now);
+	assert_int_equal(inventory_owner_by_uid(w.v, STR("rs-1")), 0);
+	b.o.meta.n_owners = 1;
+	put_pod(&w, &b);
+	expect(&w, "");
+	assert_int_equal(counters(&w).waiting, 1);
+	drop_pod(&w, "u1");
+	expect(&w, "delete u1\n");
+	assert_int_equal(counters(&w).waiting, 0);
+	world_done(&w);
+}
+
+/* Told on one connection, waiting for a new owner on the next, gone before it is told there. */
+static void stops_waiting_at_the_end(void **state)
+{
+	struct world w;
+	struct obj b;
+
+	(void)state;
+	world_init(&w);
+	put_replicaset(&w);
+	begin(&w);
+	web_pod(&b, "a", STR("u1"), "10.0.0.1");
+	put_pod(&w, &b);
+	settle(&w);
+	obj_owned(&b, "apps/v1", "ReplicaSet", "other", STR("rs-2"));
+	put_pod(&w, &b);
+	begin(&w);
+	assert_int_equal(counters(&w).waiting, 1);
+	drop_pod(&w, "u1");
+	expect(&w, "");
+	assert_int_equal(counters(&w).waiting, 0);
 	world_done(&w);
 }
 
@@ -703,6 +739,9 @@ static void holds_back_for_a_slow_peer(void **state)
 	assert_true(session_output(w.s).n <= SESSION_OUT_MIN);
 	assert_true(session_bytes(w.s) < 1 << 20);
 	assert_int_equal(session_run(w.s, w.now, w.wall), -EAGAIN);
+	assert_int_equal(session_deadline(w.s), NSEC_NEVER);
+	carry(&w, SIZE_MAX);
+	assert_int_not_equal(session_deadline(w.s), NSEC_NEVER);
 	drip(&w, 777, SIZE_MAX);
 	settle(&w);
 	assert_true(session_at_rest(w.s));
@@ -766,7 +805,7 @@ static void goes_on_within_a_pod(void **state)
 	world_init_with(&w, (struct session_opts){.out_max = 1}, 10000);
 	put_replicaset(&w);
 	begin(&w);
-	for (int mode = 0; mode < 3; mode++) {
+	for (int mode = 0; mode < 4; mode++) {
 		obj_pod(&b, "ns", "p", obj_uid((unsigned int)mode), "10.0.0.1");
 		b.o.pod.containers = many;
 		b.o.pod.n_containers = MODEL_MAX_CONTAINERS;
@@ -778,12 +817,22 @@ static void goes_on_within_a_pod(void **state)
 			(void)session_run(w.s, w.now, w.wall);
 		if (mode == 2)
 			drop_pod(&w, obj_uid(2).p);
+		if (mode == 3) { /* finished, and running again in the middle of telling it */
+			b.o.pod.phase = POD_PHASE_FAILED;
+			put_pod(&w, &b);
+			assert_int_equal(session_run(w.s, w.now, w.wall), -EAGAIN);
+			b.o.pod.phase = POD_PHASE_RUNNING;
+			put_pod(&w, &b);
+		}
 		settle(&w);
-		if (mode < 2)
+		if (mode != 2)
 			assert_int_equal(w.peer.containers - before, MODEL_MAX_CONTAINERS);
-		assert_int_equal(w.peer.deletes, (uint64_t)mode);
+		assert_int_equal(w.peer.deletes, (uint64_t)MIN(mode, 2));
 	}
 	assert_int_equal(counters(&w).came_and_went, 1);
+	assert_int_equal(w.peer.n_pods, 2);
+	drop_pod(&w, obj_uid(3).p);
+	settle(&w);
 	assert_int_equal(w.peer.n_pods, 1);
 	world_done(&w);
 }
@@ -806,12 +855,14 @@ static void dropped_dead_pods_make_a_resync(void **state)
 	assert_int_equal(counters(&w).resyncs, 1);
 
 	session_disconnected(w.s);
+	drop_pod(&w, obj_uid(4).p);
 	fill(&w, 10, 4); /* nobody heard of these */
 	for (unsigned int i = 10; i < 14; i++)
 		drop_pod(&w, obj_uid(i).p);
 	assert_int_equal(counters(&w).dropped_told, 2);
+	assert_int_equal(counters(&w).dropped, 5);
 	connect_peer(&w);
-	assert_int_equal(w.peer.n_pods, 1);
+	assert_int_equal(w.peer.n_pods, 0);
 	assert_int_equal(counters(&w).resyncs, 1);
 	assert_int_equal(counters(&w).came_and_went, 2);
 	world_done(&w);
@@ -834,9 +885,33 @@ static void told_pods_that_died_meanwhile_are_not_told_again(void **state)
 	assert_int_equal(w.peer.deletes, 0);
 	w.now += 1000 * SEC;
 	assert_int_equal(inventory_expire(w.v, w.now), NSEC_NEVER); /* nobody needs it any more */
-	fill(&w, 7, 1);						    /* takes the freed id */
+	fill(&w, 7, 1); /* takes the freed id: nothing of the old pod may stay with it */
+	drop_pod(&w, obj_uid(7).p);
 	settle(&w);
-	assert_int_equal(w.peer.n_pods, 2);
+	assert_int_equal(counters(&w).came_and_went, 1);
+	assert_int_equal(w.peer.n_pods, 1);
+	world_done(&w);
+}
+
+/* Dead pods that wait for their owner, more than the bound. */
+static void dropped_pods_wait_no_more(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init_with(&w, (struct session_opts){0}, 2);
+	begin(&w);
+	for (unsigned int i = 0; i < 5; i++) {
+		fill(&w, i, 1);
+		settle(&w);
+		drop_pod(&w, obj_uid(i).p);
+		settle(&w);
+	}
+	assert_int_equal(counters(&w).waiting, 2);
+	w.now += 20 * SEC;
+	settle(&w);
+	assert_int_equal(w.peer.news, 2);
+	assert_int_equal(counters(&w).dropped, 3);
 	world_done(&w);
 }
 
@@ -945,6 +1020,7 @@ int main(void)
 		cmocka_unit_test(tells_of_those_that_came_and_went),
 		cmocka_unit_test(dead_pods_wait_too),
 		cmocka_unit_test(announces_at_the_timeout_and_mends),
+		cmocka_unit_test(stops_waiting_at_the_end),
 		cmocka_unit_test(waits_from_when_the_kind_can_be_read),
 		cmocka_unit_test(overflows_into_one_resync),
 		cmocka_unit_test(cuts_what_is_too_long),
@@ -954,6 +1030,7 @@ int main(void)
 		cmocka_unit_test(goes_on_within_a_pod),
 		cmocka_unit_test(dropped_dead_pods_make_a_resync),
 		cmocka_unit_test(told_pods_that_died_meanwhile_are_not_told_again),
+		cmocka_unit_test(dropped_pods_wait_no_more),
 		cmocka_unit_test(a_name_comes_back),
 		cmocka_unit_test(converges),
 	};
