@@ -4,13 +4,13 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define MS  NSEC_PER_MSEC
-#define SEC NSEC_PER_SEC
-#define MIN_ (60 * NSEC_PER_SEC)
-#define HOUR (60 * MIN_)
-#define KIB 1024ULL
-#define MIB (1024 * KIB)
-#define GIB (1024 * MIB)
+#define MS	      NSEC_PER_MSEC
+#define SEC	      NSEC_PER_SEC
+#define MIN_	      (60 * NSEC_PER_SEC)
+#define HOUR	      (60 * MIN_)
+#define KIB	      1024ULL
+#define MIB	      (1024 * KIB)
+#define GIB	      (1024 * MIB)
 #define FIELD(member) OPTION_FIELD(struct agent_config, member)
 
 static const char *const scopes[] = {"node", "cluster", NULL};
@@ -118,10 +118,10 @@ static const struct option_desc descs[] = {
 	 .min = SEC, .max = 10 * MIN_, FIELD(exec_timeout),
 	 .help = "Longest run of a kubeconfig's exec credential plugin; then it is killed and tried "
 		 "again with backoff."},
-	{.flag = "--api-qps", .type = OPTION_NUMBER, .arg = "N", .def = "5", .min = 0, .max = 1000,
+	{.flag = "--api-qps", .type = OPTION_NUMBER, .arg = "N", .def = "50", .min = 1, .max = 10000,
 	 FIELD(api_qps),
-	 .help = "Most requests a second to the API server over time; 0 sets no limit."},
-	{.flag = "--api-burst", .type = OPTION_INT, .arg = "N", .def = "10", .min = 1, .max = 10000,
+	 .help = "Most requests a second to the API server over time."},
+	{.flag = "--api-burst", .type = OPTION_INT, .arg = "N", .def = "100", .min = 1, .max = 10000,
 	 FIELD(api_burst), .help = "Requests that may go out at once before --api-qps slows them."},
 	{.flag = "--encoding", .type = OPTION_ENUM, .def = "auto", .choices = encodings,
 	 FIELD(encoding),
@@ -293,9 +293,11 @@ static const struct option_desc descs[] = {
 
 const struct option_table agent_option_table = {
 	.command = "kindred agent",
-	.about = "Watches pods and their owners on an API server and tells a telemetry reducer which "
+	.about = "Watches pods and their owners on an API server and tells a telemetry reducer "
+		 "which "
 		 "workload every pod and container belongs to.",
-	.after = "Exit codes: 0 stopped by SIGTERM or SIGINT, or help printed; 1 failed at run time; "
+	.after = "Exit codes: 0 stopped by SIGTERM or SIGINT, or help printed; 1 failed at run "
+		 "time; "
 		 "2 usage or configuration error.",
 	.v = descs,
 	.n = ARRAY_SIZE(descs),
@@ -327,12 +329,14 @@ static int check_scope(const struct agent_config *c, struct buf *ret_error)
 	if (c->scope == AGENT_SCOPE_NODE && !c->node_name)
 		return refuse(ret_error, "--scope node needs --node-name (environment NODE_NAME)");
 	if (c->scope == AGENT_SCOPE_NODE && c->namespaces.n)
-		return refuse(ret_error, "--namespaces is for --scope cluster: in node scope one watch "
-					 "covers the node's pods of all namespaces");
+		return refuse(ret_error,
+			      "--namespaces is for --scope cluster: in node scope one watch "
+			      "covers the node's pods of all namespaces");
 	if (c->follow_owners.n > 1)
 		for (size_t i = 0; i < c->follow_owners.n; i++)
 			if (strcmp(c->follow_owners.v[i], "*") == 0)
-				return refuse(ret_error, "--follow-owners takes * or a list, not both");
+				return refuse(ret_error,
+					      "--follow-owners takes * or a list, not both");
 	return 0;
 }
 

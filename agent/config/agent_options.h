@@ -33,7 +33,7 @@ struct agent_config {
 	nsec_t backoff_min, backoff_max;
 	unsigned page_size; /* 0: whole lists */
 	size_t max_object_size;
-	int encoding;       /* enum agent_encoding */
+	int encoding;	    /* enum agent_encoding */
 	int streaming_list; /* enum agent_streaming */
 
 	/* What is watched */
@@ -58,9 +58,9 @@ struct agent_config {
 	nsec_t intake_backoff_min, intake_backoff_max;
 	nsec_t heartbeat;
 	bool resync_on_relist;
-	const char *record;       /* capture for `kindred decode` */
+	const char *record;	  /* capture for `kindred decode` */
 	const char *record_plain; /* second copy of the stream, uncompressed */
-	int intake_encoder;       /* only binary exists */
+	int intake_encoder;	  /* only binary exists */
 	unsigned announce_major, announce_minor, announce_patch;
 
 	/* Labels and names the reducer is told */
@@ -68,7 +68,7 @@ struct agent_config {
 	const char *collector_hostname; /* used when there is no node name */
 
 	/* Log */
-	int log_level;  /* enum log_level */
+	int log_level;	/* enum log_level */
 	int log_format; /* enum agent_log_format */
 
 	/* Without effect, accepted with a warning */

@@ -22,14 +22,14 @@
 
 /* What an option holds, and the C type of its field. */
 enum option_type {
-	OPTION_BOOL,     /* bool */
-	OPTION_INT,      /* uint16_t, uint32_t, unsigned or uint64_t */
-	OPTION_NUMBER,   /* double; digits and one point */
+	OPTION_BOOL,	 /* bool */
+	OPTION_INT,	 /* uint16_t, uint32_t, unsigned or uint64_t */
+	OPTION_NUMBER,	 /* double; digits and one point */
 	OPTION_DURATION, /* nsec_t; 500ms, 10s, 1.5s, 1m30s, 1h: always with a unit */
-	OPTION_SIZE,     /* size_t, bytes; 64KiB, 4MiB, 1GB: always with a unit */
-	OPTION_STRING,   /* const char *, NULL when not set */
-	OPTION_ENUM,     /* int or enum: index into `choices`, -1 when not set */
-	OPTION_LIST,     /* struct option_list; commas, or a YAML sequence, or the flag repeated */
+	OPTION_SIZE,	 /* size_t, bytes; 64KiB, 4MiB, 1GB: always with a unit */
+	OPTION_STRING,	 /* const char *, NULL when not set */
+	OPTION_ENUM,	 /* int or enum: index into `choices`, -1 when not set */
+	OPTION_LIST,	 /* struct option_list; commas, or a YAML sequence, or the flag repeated */
 	OPTION_ENDPOINT, /* struct option_endpoint; HOST:PORT, [V6]:PORT, :PORT */
 	_OPTION_TYPE_MAX,
 };
@@ -44,33 +44,33 @@ struct option_endpoint {
 	uint16_t port;
 };
 
-#define OPTION_SECRET      (1u << 0) /* the value is never printed, in errors neither */
-#define OPTION_IGNORED     (1u << 1) /* accepted with a warning that says `why` */
+#define OPTION_SECRET	   (1u << 0) /* the value is never printed, in errors neither */
+#define OPTION_IGNORED	   (1u << 1) /* accepted with a warning that says `why` */
 #define OPTION_FLAG_ONLY   (1u << 2) /* neither environment nor file */
 #define OPTION_CONFIG_FILE (1u << 3) /* names the YAML file; not read from it */
 
 #define OPTION_ENV_MAX 2
 
 struct option_desc {
-	const char *group;               /* heading; NULL: the one before goes on */
-	const char *flag;                /* "--intake-port"; in the file: intake-port */
+	const char *group;		 /* heading; NULL: the one before goes on */
+	const char *flag;		 /* "--intake-port"; in the file: intake-port */
 	const char *env[OPTION_ENV_MAX]; /* the first that is set wins; none: KINDRED_INTAKE_PORT */
 	enum option_type type;
 	unsigned flags;
-	const char *arg;            /* what stands behind the flag in --help: "FILE" */
-	const char *def;            /* as a user would write it; NULL: not set */
-	const char *def_words;      /* shown instead of `def` */
+	const char *arg;	    /* what stands behind the flag in --help: "FILE" */
+	const char *def;	    /* as a user would write it; NULL: not set */
+	const char *def_words;	    /* shown instead of `def` */
 	const char *const *choices; /* OPTION_ENUM; NULL-terminated */
-	unsigned long long min;     /* ints, numbers; nanoseconds; bytes */
+	unsigned long long min;	    /* ints, numbers; nanoseconds; bytes */
 	unsigned long long max;
 	bool (*ok)(struct str value); /* more checks on a text, or on every item of a list */
-	const char *expect;           /* what `ok` wants, after "must be" */
-	size_t offset, size;          /* OPTION_FIELD */
+	const char *expect;	      /* what `ok` wants, after "must be" */
+	size_t offset, size;	      /* OPTION_FIELD */
 	const char *help;
 	const char *why; /* OPTION_IGNORED: why it has no effect; else added to errors */
 };
 
-#define OPTION_FIELD(type, member)                                                                 \
+#define OPTION_FIELD(type, member) \
 	.offset = offsetof(type, member), .size = sizeof(((type *)NULL)->member)
 
 struct option_table {

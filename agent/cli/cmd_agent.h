@@ -1,0 +1,4 @@
+#pragma once
+
+/* `kindred agent`; argv[0] is the command's name. Returns the exit code. */
+int cmd_agent(int argc, char **argv);

@@ -1,0 +1,28 @@
+#include "cli/cmd_help.h"
+
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "config/agent_options.h"
+
+void help_print(const struct command *commands, size_t n)
+{
+	puts("Usage: kindred COMMAND [OPTIONS]\n\nCommands:");
+	for (size_t i = 0; i < n; i++)
+		printf("  %-9s %s\n", commands[i].name, commands[i].help);
+	puts("\n`kindred COMMAND --help` lists a command's options.\n\n"
+	     "Exit codes:\n"
+	     "  0  done, or stopped by SIGTERM or SIGINT\n"
+	     "  1  failed at run time; for decode: the stream is malformed\n"
+	     "  2  usage or configuration error");
+}
+
+int help_markdown(void)
+{
+	_buf_ struct buf text = {.max = 256 * 1024};
+
+	if (option_table_markdown(&agent_option_table, &text) < 0)
+		return EXIT_FAILED;
+	printf("%.*s", STR_ARG(buf_str(&text)));
+	return EXIT_OK;
+}

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <stddef.h>
+
+struct command {
+	const char *name;
+	int (*run)(int argc,
+		   char **argv); /* argv[0] is the command's name; returns the exit code */
+	const char *help;	 /* one line */
+};
+
+/* Exit codes all commands share. */
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* The list of commands and what the exit codes mean. */
+void help_print(const struct command *commands, size_t n);
+/* The README's options table, as markdown. Returns the exit code. */
+int help_markdown(void);

@@ -1,0 +1,34 @@
+/*
+ * `kindred version`: what this build is, and the libraries it really runs with
+ * (not the ones it was compiled with).
+ */
+#include "cli/cmd_version.h"
+
+#include <stdio.h>
+
+#include <event2/event.h>
+#include <jansson.h>
+#include <lz4.h>
+#include <openssl/crypto.h>
+#include <yaml.h>
+
+#include "cli/cmd_help.h"
+#include "config/version.h"
+#include "http/library.h"
+
+int cmd_version(int argc, char **argv)
+{
+	(void)argv;
+	if (argc > 1) {
+		fprintf(stderr, "kindred version: takes no arguments\n");
+		return EXIT_USAGE;
+	}
+	printf("kindred %s (commit %s)\n", kindred_version, kindred_commit);
+	printf("curl %s\n", http_library_version());
+	printf("libevent %s\n", event_get_version());
+	printf("lz4 %s\n", LZ4_versionString());
+	printf("openssl %s\n", OpenSSL_version(OPENSSL_VERSION_STRING));
+	printf("jansson %s\n", jansson_version_str());
+	printf("libyaml %s\n", yaml_get_version_string());
+	return EXIT_OK;
+}

@@ -1,0 +1,4 @@
+#pragma once
+
+/* `kindred version`; argv[0] is the command's name. Returns the exit code. */
+int cmd_version(int argc, char **argv);
