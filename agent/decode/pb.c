@@ -290,14 +290,59 @@ static int on_list(struct decode *d, const struct field *f, const uint8_t *p, ui
 	return 0;
 }
 
-static void on_map(struct decode *d, const struct field *f, const uint8_t *p, uint64_t n)
+/* The text of this field number at p, if its length takes one byte and it ends before `end`. */
+static bool short_text(const uint8_t **p, const uint8_t *end, uint32_t number, struct str *ret)
 {
+	const uint8_t *at = *p;
+
+	if (end - at < 2 || at[0] != (number << 3 | WIRE_BYTES) || at[1] & 0x80 ||
+	    at[1] > end - at - 2)
+		return false;
+	*ret = str_make(at + 2, at[1]);
+	*p = at + 2 + at[1];
+	return true;
+}
+
+/* Nearly every entry is whole, its key first, both short: then without the stack. */
+static int on_map(struct decode *d, const struct field *f, const uint8_t **p, const uint8_t *end,
+		  uint64_t n)
+{
+	struct pb_entry *e = &d->pb.entry;
+	const uint8_t *at = *p, *stop;
+	struct str key, value;
+	int r;
+
 	if (f->arg && !d->want_labels) {
 		d->pb.skip = n;
-		return;
+		return 0;
 	}
-	d->pb.entry = (struct pb_entry){.map = f, .base = level(d)->base};
-	push(d, &message_map_entry, NULL, offset_of(d, p) + n, PB_ENTRY);
+	*e = (struct pb_entry){.map = f, .base = level(d)->base};
+	stop = at + MIN(n, (uint64_t)(end - at));
+	if (!short_text(&at, stop, 1, &key) || !short_text(&at, stop, 2, &value) || at != *p + n) {
+		push(d, &message_map_entry, NULL, offset_of(d, *p) + n, PB_ENTRY);
+		return 0;
+	}
+	*p = stop;
+	r = entry_key(d, key);
+	if (r == 0)
+		r = entry_value(d, value);
+	return filled(d, stop, r);
+}
+
+static void on_time(struct decode *d, const struct field *f, const uint8_t **p, const uint8_t *end,
+		    uint64_t n)
+{
+	int64_t *seconds = (int64_t *)(void *)((char *)level(d)->base + f->at);
+	uint64_t v = 0;
+
+	*seconds = 0;
+	if (n > 1 && n <= (uint64_t)(end - *p) && (*p)[0] == (1 << 3 | WIRE_VARINT) &&
+	    varint(*p + 1, *p + n, &v) == (int)n - 1) {
+		*seconds = (int64_t)v;
+		*p += n;
+	} else {
+		push(d, &message_time, seconds, offset_of(d, *p) + n, PB_PLAIN);
+	}
 }
 
 /* A field of bytes: p is behind its head, n bytes of it are in bounds. */
@@ -316,8 +361,7 @@ static int on_bytes(struct decode *d, const struct field *f, const uint8_t **p, 
 	case FIELD_VALUE:
 		return on_text(d, f, p, end, n);
 	case FIELD_TIME:
-		*(int64_t *)(void *)(base + f->at) = 0;
-		push(d, &message_time, base + f->at, stop, PB_PLAIN);
+		on_time(d, f, p, end, n);
 		return 0;
 	case FIELD_STATE:
 		*(enum container_state *)(void *)(base + f->at) = f->arg;
@@ -329,8 +373,7 @@ static int on_bytes(struct decode *d, const struct field *f, const uint8_t **p, 
 	case FIELD_LIST:
 		return on_list(d, f, *p, n);
 	case FIELD_MAP:
-		on_map(d, f, *p, n);
-		return 0;
+		return on_map(d, f, p, end, n);
 	case FIELD_ITEMS:
 		on_item(d, *p, n);
 		return 0;
@@ -527,45 +570,71 @@ static inline void look_ahead(struct pb *pb, const uint8_t *p, const uint8_t *ch
 		__builtin_prefetch(pb->ahead);
 }
 
-/* Fields of the message on top as long as their heads are whole; `end` is its end or the chunk's.
- */
-static int read_fields(struct decode *d, const uint8_t **at, const uint8_t *end,
-		       const uint8_t *chunk_end, bool last)
+/* The bytes of the message on top that are here; *ret_last when they reach its end. */
+static const uint8_t *end_of(struct decode *d, const uint8_t *p, const uint8_t *chunk_end,
+			     bool *ret_last)
+{
+	uint64_t left = level(d)->end - offset_of(d, p);
+
+	*ret_last = left <= (uint64_t)(chunk_end - p);
+	return *ret_last ? p + left : chunk_end;
+}
+
+/* Fields of the message on top, until there is something that step has to do. `end` is the
+ * message's end (then `last`) or the chunk's. */
+static int read_message(struct decode *d, const uint8_t **p, const uint8_t *end,
+			const uint8_t *chunk_end, bool last)
 {
 	struct pb *pb = &d->pb;
 	const struct message *m = level(d)->m;
 	uint32_t depth = pb->depth;
-	const uint8_t *p = *at;
 	struct head h;
 	int n, r;
 
-	look_ahead(pb, p, chunk_end);
-	while (p < end && pb->depth == depth && !pb->skip && !pb->text) {
-		p = skip_unwanted(m, p, end);
-		if (p == end)
+	while (*p < end && pb->depth == depth && !pb->skip && !pb->text) {
+		*p = skip_unwanted(m, *p, end);
+		if (*p == end)
 			break;
-		n = read_head(p, end, &h);
-		*at = p;
+		n = read_head(*p, end, &h);
 		if (n < 0 || (n == 0 && last))
-			return malformed(d, p, "bad field");
+			return malformed(d, *p, "bad field");
 		if (n == 0) {
-			*at += gather(pb, p, end, sizeof(pb->head));
+			*p += gather(pb, *p, end, sizeof(pb->head));
 			return 0;
 		}
-		*at += n;
-		r = on_field(d, &h, at, chunk_end);
+		*p += n;
+		r = on_field(d, &h, p, chunk_end);
 		if (r < 0)
 			return r;
-		p = *at;
+	}
+	return 0;
+}
+
+/* Message after message, as long as nothing but reading on is to be done at their ends. */
+static int read_messages(struct decode *d, const uint8_t **at, const uint8_t *chunk_end)
+{
+	struct pb *pb = &d->pb;
+	const uint8_t *p = *at, *end;
+	bool last;
+	int r = 0;
+
+	look_ahead(pb, p, chunk_end);
+	while (r == 0 && pb->depth && level(d)->m && !pb->skip && !pb->text && !pb->n_head) {
+		end = end_of(d, p, chunk_end, &last);
+		if (p == end && (!last || level(d)->kind != PB_PLAIN))
+			break;
+		if (p == end)
+			pb->depth--;
+		else
+			r = read_message(d, &p, end, chunk_end, last);
 	}
 	*at = p;
-	return 0;
+	return r;
 }
 
 static int step(struct decode *d, const uint8_t **p, const uint8_t *chunk_end)
 {
 	struct pb *pb = &d->pb;
-	uint64_t left;
 	const uint8_t *end;
 	bool last;
 
@@ -581,14 +650,12 @@ static int step(struct decode *d, const uint8_t **p, const uint8_t *chunk_end)
 	if (!pb->depth)
 		return d->body == DECODE_WATCH ? begin_frame(d, p, chunk_end)
 					       : read_magic(d, p, chunk_end);
-	left = level(d)->end - offset_of(d, *p);
-	if (!left)
+	end = end_of(d, *p, chunk_end, &last);
+	if (*p == end)
 		return pb->n_head ? malformed(d, *p, "bad field") : close_level(d, *p);
-	last = left <= (uint64_t)(chunk_end - *p);
-	end = last ? *p + left : chunk_end;
 	if (level(d)->kind == PB_MAGIC)
 		return read_magic(d, p, end);
-	return pb->n_head ? finish_head(d, p, end) : read_fields(d, p, end, chunk_end, last);
+	return pb->n_head ? finish_head(d, p, end) : read_messages(d, p, chunk_end);
 }
 
 /* Whether something ends right here: levels are closed before the bytes of the next are fed. */
