@@ -316,17 +316,17 @@ static int run(struct session *s)
 
 int session_run(struct session *s, nsec_t now, nsec_t wall)
 {
-	int r, f;
+	int r;
 
 	if (!s->connected)
 		return 0;
 	s->now = now;
 	s->wall = wall;
 	r = run(s);
-	if (r <= 0) { /* nothing more to take: what there is goes out */
-		f = wire_batch_flush(&s->batch, &s->out);
-		if (f < 0 && r == 0)
-			r = f == -ENOBUFS ? -EAGAIN : f;
+	if (r == 0) { /* nothing more to take: what there is goes out */
+		r = wire_batch_flush(&s->batch, &s->out);
+		if (r == -ENOBUFS)
+			r = -EAGAIN;
 	}
 	s->starved = r == -ENOMEM;
 	s->full = r == -EAGAIN;

@@ -28,6 +28,7 @@ struct manners {
 	bool reset;	 /* with RST */
 	bool talks;	 /* sends bytes back */
 	int rcvbuf;
+	nsec_t heartbeat; /* of the session; 0: 20 ms */
 };
 
 struct world {
@@ -194,7 +195,7 @@ static void world_init(struct world *w, struct manners m)
 	struct session_opts so = {
 		.waiting = {.max = 100, .timeout = SEC},
 		.hostname = STR("n"),
-		.heartbeat = 20 * MSEC,
+		.heartbeat = m.heartbeat ? m.heartbeat : 20 * MSEC,
 	};
 
 	*w = (struct world){.m = m, .listen_fd = -1, .fd = -1};
@@ -309,6 +310,7 @@ static void survives_a_restart(void **state)
 		close_peer(&w);
 		UNTIL(&w, status(&w).failures >= failures + 3);
 		assert_true(status(&w).error[0] != '\0');
+		assert_false(session_is_connected(w.s));
 		add_pods(&w, 100 + (unsigned int)i, 1);
 		listen_start(&w);
 		UNTIL(&w, w.peer.hello && w.peer.n_pods == 101U + (unsigned int)i &&
@@ -384,6 +386,27 @@ static void gives_up_on_the_deaf(void **state)
 	next_read(&w);
 	w.read_ev ? (void)event_active(w.read_ev, EV_READ, 0) : (void)0;
 	UNTIL(&w, w.peer.n_pods > 0 || status(&w).stalls);
+	world_done(&w);
+}
+
+/* Long silence on both sides is no stall. */
+static void is_at_ease_when_idle(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w, (struct manners){.read_max = 65536, .heartbeat = 60 * SEC});
+	world_start(&w);
+	UNTIL(&w, w.peer.resynced);
+	for (unsigned int i = 0; i < 3; i++) {
+		const nsec_t until = clock_mono() + 350 * MSEC;
+
+		UNTIL(&w, clock_mono() > until);
+		add_pods(&w, i, 1);
+		UNTIL(&w, w.peer.n_pods == i + 1);
+	}
+	assert_int_equal(w.accepted, 1);
+	assert_int_equal(status(&w).stalls, 0);
 	world_done(&w);
 }
 
@@ -539,6 +562,7 @@ int main(void)
 		cmocka_unit_test(survives_cuts),
 		cmocka_unit_test(is_patient_with_the_slow),
 		cmocka_unit_test(gives_up_on_the_deaf),
+		cmocka_unit_test(is_at_ease_when_idle),
 		cmocka_unit_test(ignores_what_the_reducer_says),
 		cmocka_unit_test(tries_every_address),
 		cmocka_unit_test(names_the_reason),

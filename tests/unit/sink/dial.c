@@ -287,9 +287,10 @@ static void dns_start(struct dns *dns, char *path)
 
 enum dns_case { ANSWERS, SILENT, CANCELED, DNS_CASES };
 
-static void one_dial(struct world *w, const struct dns *dns, enum dns_case how)
+static void one_dial(struct world *w, struct dns *dns, enum dns_case how)
 {
 	w->done = 0;
+	dns->asked = 0;
 	dial_start(w->d);
 	while (!w->done && !(how == CANCELED && dns->asked))
 		(void)event_base_loop(w->base, EVLOOP_ONCE);

@@ -259,6 +259,11 @@ static void beats_when_idle(void **state)
 	expect(&w, ""); /* something was sent 3 s ago */
 	w.now += 2 * SEC;
 	expect(&w, "heartbeat\n");
+	w.now += 5 * SEC;
+	assert_int_equal(session_run(w.s, w.now, w.wall), 0);
+	w.now += 5 * SEC; /* not taken yet: another one says nothing more */
+	assert_int_equal(session_run(w.s, w.now, w.wall), 0);
+	expect(&w, "heartbeat\n");
 	session_received(w.s, 17);
 	assert_int_equal(counters(&w).received, 17);
 	world_done(&w);
@@ -726,10 +731,14 @@ static void drip(struct world *w, size_t step, size_t total)
 static void holds_back_for_a_slow_peer(void **state)
 {
 	struct world w;
+	struct obj b;
 	int r;
 
 	(void)state;
 	world_init_with(&w, (struct session_opts){.out_max = 1}, 10000);
+	web_pod(&b, "waits", STR("u1"), "10.1.1.1"); /* its time must not call for runs in vain */
+	obj_owned(&b, "apps/v1", "ReplicaSet", "lost", STR("rs-lost"));
+	put_pod(&w, &b);
 	put_replicaset(&w);
 	fill(&w, 0, 5000);
 	session_connected(w.s, w.now, w.wall);
