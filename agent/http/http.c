@@ -325,12 +325,13 @@ static void xfer_begin(struct http_xfer *x)
 	}
 }
 
-/* Before the connection stands libcurl would forget a pause; on_body sees to it then. */
+/* Before the head is complete on_body sees to a pause: libcurl would forget it while it connects, and
+ * hand kept lines of the head over in one piece. */
 static void xfer_apply_pause(struct http_xfer *x)
 {
 	CURLcode code;
 
-	if (x->paused == x->paused_in || x->stage < HTTP_STAGE_WAIT)
+	if (x->paused == x->paused_in || x->stage < HTTP_STAGE_BODY)
 		return;
 	x->paused_in = x->paused;
 	if (!x->paused) {
