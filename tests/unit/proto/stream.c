@@ -18,7 +18,7 @@
 #include <errno.h>
 #include <lz4frame.h>
 
-#define MAX_STREAM (8U << 20)
+#define MAX_STREAM (16U << 20)
 #define VERSION	   24 /* bytes of a version_info */
 
 static const unsigned char header[] = {0x04, 0x22, 0x4d, 0x18, 0x40, 0x40, 0xc0};
@@ -363,9 +363,12 @@ static void test_message_over_frames(void **state)
 	buf_done(&data);
 }
 
-/* One frame for the life of the connection, flushed now and then and never ended. */
+/* One frame for the life of the connection, flushed now and then and never ended. What a flush
+ * sends must come out at once, also from a block that is larger than the reader's window. */
 static void test_open_frame(void **state)
 {
+	static const size_t steps[] = {30001, 300007};
+	const LZ4F_preferences_t prefs = {.frameInfo = {.blockSizeID = LZ4F_max4MB}};
 	struct buf data, stream;
 	LZ4F_cctx *lz4;
 	struct str rest;
@@ -373,25 +376,28 @@ static void test_open_frame(void **state)
 
 	(void)state;
 	buf_init(&data, MAX_STREAM);
-	buf_init(&stream, MAX_STREAM);
-	put_messages(&data, 300000);
-	put_version(&stream);
-	assert_int_equal(buf_reserve(&stream, 2 << 20), 0);
-	assert_false(LZ4F_isError(LZ4F_createCompressionContext(&lz4, LZ4F_VERSION)));
-	n = LZ4F_compressBegin(lz4, buf_tail(&stream), 64, NULL);
-	buf_commit(&stream, n);
-	for (rest = buf_str(&data); rest.n; rest = str_from(rest, 30001)) {
-		n = LZ4F_compressUpdate(lz4, buf_tail(&stream), 1 << 20, rest.p,
-					MIN(rest.n, (size_t)30001), NULL);
-		assert_false(LZ4F_isError(n));
+	put_messages(&data, 500000);
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		buf_init(&stream, MAX_STREAM);
+		put_version(&stream);
+		assert_int_equal(buf_reserve(&stream, 14 << 20), 0);
+		assert_false(LZ4F_isError(LZ4F_createCompressionContext(&lz4, LZ4F_VERSION)));
+		n = LZ4F_compressBegin(lz4, buf_tail(&stream), 64, &prefs);
 		buf_commit(&stream, n);
-		n = LZ4F_flush(lz4, buf_tail(&stream), 1 << 20, NULL);
-		assert_false(LZ4F_isError(n));
-		buf_commit(&stream, n);
+		for (rest = buf_str(&data); rest.n; rest = str_from(rest, steps[i])) {
+			n = LZ4F_compressUpdate(lz4, buf_tail(&stream),
+						LZ4F_compressBound(steps[i], &prefs), rest.p,
+						MIN(rest.n, steps[i]), NULL);
+			assert_false(LZ4F_isError(n));
+			buf_commit(&stream, n);
+			n = LZ4F_flush(lz4, buf_tail(&stream), LZ4F_compressBound(0, &prefs), NULL);
+			assert_false(LZ4F_isError(n));
+			buf_commit(&stream, n);
+		}
+		(void)LZ4F_freeCompressionContext(lz4);
+		assert_reads(buf_str(&stream), buf_str(&data), 0);
+		buf_done(&stream);
 	}
-	(void)LZ4F_freeCompressionContext(lz4);
-	assert_reads(buf_str(&stream), buf_str(&data), 0);
-	buf_done(&stream);
 	buf_done(&data);
 }
 
