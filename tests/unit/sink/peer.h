@@ -160,7 +160,8 @@ static inline void peer_container(struct peer *p, const struct wire_pod_containe
 
 	assert_non_null(pod);
 	assert_true(m->container_id.n > 0);
-	pod->containers++;
+	if (pod)
+		pod->containers++;
 	p->containers++;
 	peer_line(p, "container %.*s %.*s %.*s %.*s", STR_ARG(m->uid), STR_ARG(m->container_id),
 		  STR_ARG(m->container_name), STR_ARG(m->container_image));
@@ -171,7 +172,8 @@ static inline void peer_delete(struct peer *p, const struct wire_pod_delete *m)
 	struct peer_pod *pod = peer_pod(p, m->uid);
 
 	assert_non_null(pod);
-	peer_remove(p, pod);
+	if (pod)
+		peer_remove(p, pod);
 	p->deletes++;
 	peer_line(p, "delete %.*s", STR_ARG(m->uid));
 }
