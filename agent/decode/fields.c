@@ -15,10 +15,16 @@
 
 const struct field *message_find(const struct message *m, struct str name)
 {
-	for (uint32_t i = 0; i < m->n; i++)
-		if (m->fields[i].name.n == name.n && name.n &&
-		    memcmp(m->fields[i].name.p, name.p, name.n) == 0)
+	if (!name.n)
+		return NULL;
+	for (uint32_t i = 0; i < m->n; i++) {
+		const struct str *known = &m->fields[i].name;
+
+		/* Length and first letter turn nearly all others away. */
+		if (known->n == name.n && known->p[0] == name.p[0] &&
+		    memcmp(known->p, name.p, name.n) == 0)
 			return &m->fields[i];
+	}
 	return NULL;
 }
 

@@ -73,23 +73,25 @@ static bool is_status(struct str kind, int32_t code)
 	return str_eq(kind, STR("Status")) || (!kind.n && code);
 }
 
-/* The object leaves; from here on nobody looks at its texts. */
+/* The object leaves; from here on nobody looks at its texts, and an idle stream holds none. */
 static int deliver(struct decode *d, enum event_type type)
 {
 	struct object *o = &d->item.o;
 	bool incomplete = type != EVENT_BOOKMARK && (!o->meta.name.n || !o->meta.uid.n);
-	int r;
+	int r = 0;
 
-	d->borrowed = false;
 	if (!d->is_bad && incomplete)
 		item_bad(d, BAD_INCOMPLETE);
 	if (d->is_bad) {
 		report_bad(d, d->bad, o->meta.name);
-		return 0;
+	} else {
+		if (d->too_many)
+			report_bad(d, BAD_TOO_MANY, o->meta.name);
+		if (d->ops.on_object)
+			r = d->ops.on_object(d->ctx, type, o);
 	}
-	if (d->too_many)
-		report_bad(d, BAD_TOO_MANY, o->meta.name);
-	r = d->ops.on_object ? d->ops.on_object(d->ctx, type, o) : 0;
+	d->borrowed = false;
+	arena_reset(&d->item_arena);
 	return r < 0 ? fill_error(d, r, d->item_start, "stopped") : 0;
 }
 

@@ -14,7 +14,8 @@
 #include <assert.h>
 #include <errno.h>
 
-#define SCALAR_MAX 64 /* bytes; a longer number is no wanted one and is not looked at */
+#define CARRY_KEPT 65536 /* bytes; a carry that grew over it is freed with its object */
+#define SCALAR_MAX 64	 /* bytes; a longer number is no wanted one and is not looked at */
 
 static uint64_t offset_of(const struct decode *d, const char *p)
 {
@@ -29,6 +30,11 @@ void json_init(struct decode *d)
 void json_done(struct decode *d)
 {
 	buf_done(&d->json.carry);
+}
+
+static inline bool is_space(char c)
+{
+	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
 static int expected(struct decode *d, const char *p, const char *what)
@@ -112,6 +118,8 @@ static int after_close(struct decode *d, const char *p)
 	if (j->item_depth == j->depth + 1) {
 		j->item_depth = 0;
 		j->drop = false;
+		if (j->carry.cap > CARRY_KEPT)
+			buf_done(&j->carry);
 		r = item_end(d, offset_of(d, p));
 		if (r < 0)
 			return r;
@@ -323,6 +331,17 @@ static int whole_key(struct decode *d, struct str raw, const char *p)
 	return r < 0 ? filled(d, level(d)->field, p, r) : 0;
 }
 
+static int on_value(struct decode *d, const char **p, const char *end);
+
+/* Behind a key: nearly always a colon and the value follow at once. */
+static int go_on_to_value(struct decode *d, const char **p, const char *end)
+{
+	if (end - *p < 2 || **p != ':' || is_space((*p)[1]))
+		return 0;
+	++*p;
+	return on_value(d, p, end);
+}
+
 static int in_key(struct decode *d, const char **p, const char *end)
 {
 	struct json *j = &d->json;
@@ -340,7 +359,8 @@ static int in_key(struct decode *d, const char **p, const char *end)
 		return r;
 	j->state = JSON_COLON;
 	j->field = NULL;
-	return r ? whole_key(d, raw, quote) : 0;
+	r = r ? whole_key(d, raw, quote) : 0;
+	return r < 0 ? r : go_on_to_value(d, p, end);
 }
 
 static int whole_text(struct decode *d, struct str raw, const char *p)
@@ -552,7 +572,7 @@ static int on_key(struct decode *d, const char **p, const char *end)
 }
 
 /* ',' or the end of the object or array. */
-static int on_next(struct decode *d, const char **p)
+static int on_next(struct decode *d, const char **p, const char *end)
 {
 	struct json *j = &d->json;
 	const struct json_level *l = level(d);
@@ -567,7 +587,7 @@ static int on_next(struct decode *d, const char **p)
 		j->state = l->array ? JSON_VALUE : JSON_NEXT_KEY;
 		j->field = l->array ? l->field : NULL;
 		j->base = l->base;
-		return 0;
+		return *p < end && **p == '"' && !l->array ? on_key(d, p, end) : 0;
 	}
 	if (c != (l->array ? ']' : '}'))
 		return expected(d, *p, l->array ? "',' or ']'" : "',' or '}'");
@@ -575,11 +595,14 @@ static int on_next(struct decode *d, const char **p)
 	return close_level(d, *p);
 }
 
-/* One step of the machine at a byte that is no white space. */
-static int at_token(struct decode *d, const char **p, const char *end)
+static int step(struct decode *d, const char **p, const char *end)
 {
 	struct json *j = &d->json;
 
+	if (j->state < JSON_IN_KEY && is_space(**p)) {
+		++*p;
+		return 0;
+	}
 	switch (j->state) {
 	case JSON_TOP:
 		return open_document(d, p);
@@ -593,29 +616,14 @@ static int at_token(struct decode *d, const char **p, const char *end)
 		j->state = JSON_VALUE;
 		return 0;
 	case JSON_FIRST_ELEM:
-		if (**p == ']') {
-			++*p;
-			return close_level(d, *p);
-		}
-		return on_value(d, p, end);
+		if (**p != ']')
+			return on_value(d, p, end);
+		++*p;
+		return close_level(d, *p);
 	case JSON_VALUE:
 		return on_value(d, p, end);
 	case JSON_NEXT:
-		return on_next(d, p);
-	case JSON_END:
-	case JSON_IN_KEY:
-	case JSON_IN_TEXT:
-	case JSON_IN_STRING:
-	case JSON_IN_SCALAR:
-	case JSON_IN_SKIP:
-		break;
-	}
-	return expected(d, *p, "the end");
-}
-
-static int step(struct decode *d, const char **p, const char *end)
-{
-	switch (d->json.state) {
+		return on_next(d, p, end);
 	case JSON_IN_KEY:
 		return in_key(d, p, end);
 	case JSON_IN_TEXT:
@@ -626,21 +634,10 @@ static int step(struct decode *d, const char **p, const char *end)
 		return in_scalar(d, p, end);
 	case JSON_IN_SKIP:
 		return in_skip(d, p, end);
-	case JSON_TOP:
 	case JSON_END:
-	case JSON_VALUE:
-	case JSON_FIRST_ELEM:
-	case JSON_FIRST_KEY:
-	case JSON_NEXT_KEY:
-	case JSON_COLON:
-	case JSON_NEXT:
 		break;
 	}
-	if (**p == ' ' || **p == '\n' || **p == '\r' || **p == '\t') {
-		++*p;
-		return 0;
-	}
-	return at_token(d, p, end);
+	return expected(d, *p, "the end");
 }
 
 int json_feed(struct decode *d, const char *p, size_t n)

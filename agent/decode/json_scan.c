@@ -202,27 +202,7 @@ size_t json_scan(struct json_scan *s, const char *p, size_t n)
 	return fast ? scan_avx2(s, p, n) : scan_base(s, p, n);
 }
 
-const char *json_scan_string(const char *p, const char *end)
-{
-	const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
-	const __m128i last_control = _mm_set1_epi8(0x1f);
-
-	for (; end - p >= 16; p += 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash));
-		int bits;
-
-		hit = _mm_or_si128(hit, _mm_cmpeq_epi8(_mm_min_epu8(v, last_control), v));
-		bits = _mm_movemask_epi8(hit);
-		if (bits)
-			return p + __builtin_ctz((unsigned)bits);
-	}
-	while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
-		p++;
-	return p;
-}
-
-#else /* any other machine: eight bytes at a time */
+#else /* any other machine: byte by byte */
 
 static inline struct masks masks_plain(const char *p)
 {
@@ -244,13 +224,6 @@ DEFINE_SCAN(scan_base, , masks_plain, prefix_xor)
 size_t json_scan(struct json_scan *s, const char *p, size_t n)
 {
 	return scan_base(s, p, n);
-}
-
-const char *json_scan_string(const char *p, const char *end)
-{
-	while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
-		p++;
-	return p;
 }
 
 #endif

@@ -15,6 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 struct json_scan {
 	uint64_t in_string; /* all ones inside of a string */
 	uint64_t escaped;   /* 1: the next byte is escaped */
@@ -28,5 +32,24 @@ void json_scan_begin(struct json_scan *s, uint32_t depth, uint32_t limit);
 /* Goes on with `n` bytes; returns how many belong to the value. It is over when s->depth is 0. */
 size_t json_scan(struct json_scan *s, const char *p, size_t n);
 
-/* The first quote, backslash or control character (below 0x20) of a string, or `end`. */
-const char *json_scan_string(const char *p, const char *end);
+/* The first quote, backslash or control character (below 0x20) of a string, or `end`. Inline:
+ * most strings are over within the first 16 bytes. */
+static inline const char *json_scan_string(const char *p, const char *end)
+{
+#ifdef __SSE2__
+	for (; end - p >= 16; p += 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
+					   _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+		int bits;
+
+		hit = _mm_or_si128(hit, _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v));
+		bits = _mm_movemask_epi8(hit);
+		if (bits)
+			return p + __builtin_ctz((unsigned)bits);
+	}
+#endif
+	while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
+		p++;
+	return p;
+}
