@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "cli/agent_run.h"
 #include "cli/cmd_help.h"
 #include "config/agent_options.h"
 
@@ -49,6 +51,6 @@ int cmd_agent(int argc, char **argv)
 		return print_text(print_options, options);
 	if (config.check_config)
 		return EXIT_OK;
-	fprintf(stderr, "kindred agent: nothing to watch\n");
-	return EXIT_FAILED;
+	log_setup((enum log_level)config.log_level, config.log_format == 1);
+	return agent_run(&config) == 0 ? EXIT_OK : EXIT_FAILED;
 }

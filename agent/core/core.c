@@ -13,7 +13,6 @@
 struct watch {
 	struct core_watch pub;
 	struct core *core;
-	struct str api_version; /* of the watched kind */
 	uint16_t source;
 };
 
@@ -39,6 +38,12 @@ static nsec_t core_now(const struct core *c)
 static bool node_scope(const struct core *c)
 {
 	return c->opts.scope.node_name != NULL;
+}
+
+static void changed(const struct core *c)
+{
+	if (c->opts.ops && c->opts.ops->changed)
+		c->opts.ops->changed(c->opts.ctx);
 }
 
 /* ---- owners that are not watched ------------------------------------------------------------- */
@@ -80,6 +85,7 @@ static void owner_read(void *ctx, struct str uid, const struct object *o)
 		c->counters.refused_objects++;
 	else
 		want_chain(c, inventory_owner_by_uid(c->inventory, o->meta.uid));
+	changed(c);
 }
 
 static void owner_gone(void *ctx, struct str uid)
@@ -88,6 +94,7 @@ static void owner_gone(void *ctx, struct str uid)
 
 	inventory_delete_owner(c->inventory, uid, core_now(c)); /* known: stays true of its pods */
 	inventory_refuse_owner(c->inventory, uid);		/* never seen: chains end at it */
+	changed(c);
 }
 
 static void owner_refused(void *ctx, struct str uid, const char *text)
@@ -97,6 +104,7 @@ static void owner_refused(void *ctx, struct str uid, const char *text)
 	inventory_refuse_owner(c->inventory, uid);
 	if (c->opts.ops && c->opts.ops->owner_refused)
 		c->opts.ops->owner_refused(c->opts.ctx, text);
+	changed(c);
 }
 
 static void owner_unauthorized(void *ctx)
@@ -188,12 +196,7 @@ static int apply_pod(struct watch *w, enum event_type type, const struct object 
 static int apply_owner(struct watch *w, enum event_type type, const struct object *o, nsec_t now)
 {
 	struct core *c = w->core;
-	struct object owner = *o;
-	int r;
-
-	owner.api_version = w->api_version; /* metadata alone comes as PartialObjectMetadata */
-	owner.kind = str_of(kind_name(w->pub.kind));
-	r = inventory_apply_owner(c->inventory, w->source, now, &owner);
+	int r = inventory_apply_owner(c->inventory, w->source, now, o);
 	if (type == EVENT_DELETED)
 		inventory_delete_owner(c->inventory, o->meta.uid, now);
 	else if (r == 0)
@@ -207,6 +210,7 @@ static int on_object(void *ctx, enum event_type type, const struct object *o)
 	nsec_t now = core_now(w->core);
 	int r = w->pub.kind == KIND_POD ? apply_pod(w, type, o, now) : apply_owner(w, type, o, now);
 
+	changed(w->core);
 	if (r == -ENOMEM)
 		return r; /* the reflector tries this one again */
 	if (r < 0)
@@ -226,6 +230,7 @@ static void on_list_end(void *ctx)
 		(void)session_kind_state(c->session, w->pub.kind, w->pub.ns, now);
 	else if (c->opts.resync_on_relist && again)
 		session_resync(c->session);
+	changed(c);
 }
 
 static void on_state(void *ctx, const struct reflector_status *s)
@@ -238,6 +243,7 @@ static void on_state(void *ctx, const struct reflector_status *s)
 	/* What had synced once stays readable: a later refusal takes no knowledge away. */
 	if (w->pub.kind != KIND_POD && !s->ever_synced)
 		(void)session_kind_state(c->session, w->pub.kind, w->pub.ns, ready);
+	changed(c);
 	if (c->opts.ops && c->opts.ops->state)
 		c->opts.ops->state(c->opts.ctx, &w->pub, s);
 }
@@ -270,11 +276,13 @@ static int watch_init(struct core *c, struct watch *w, const struct watch_spec *
 	struct reflector_opts o = c->opts.watch;
 	int r;
 
-	*w = (struct watch){.core = c,
-			    .pub = {.kind = spec->kind, .ns = str_of(spec->ns)},
-			    .api_version = str_of(spec->api_version)};
+	*w = (struct watch){
+		.core = c,
+		.pub = {.kind = spec->kind, .ns = str_of(spec->ns), .path = str_of(spec->path)}};
 	o.path = str_of(spec->path);
 	o.shape = spec->shape;
+	o.api_version = str_of(spec->api_version);
+	o.kind = str_of(kind_name(spec->kind));
 	o.metadata_only = spec->metadata_only;
 	o.list_from_cache = spec->list_from_cache;
 	o.field_selector = str_of(spec->field_selector);

@@ -23,7 +23,8 @@ struct core;
 /* One watch: a kind, perhaps in one namespace. */
 struct core_watch {
 	enum kind kind;
-	struct str ns; /* empty: all */
+	struct str ns;	 /* empty: all */
+	struct str path; /* "/api/v1/pods": what the log calls it */
 	struct reflector *reflector;
 };
 
@@ -34,6 +35,8 @@ struct core_ops {
 			   struct str name);
 	void (*owner_refused)(void *ctx, const char *text);
 	void (*unauthorized)(void *ctx);
+	/* Something may have changed that the session has to tell, or an owner is to be read. */
+	void (*changed)(void *ctx);
 	/* The inventory is over max_bytes, or (false) has room again. */
 	void (*full)(void *ctx, bool full);
 };

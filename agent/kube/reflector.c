@@ -988,6 +988,11 @@ void reflector_pause(struct reflector *r, nsec_t now, bool paused)
 		r->limit_at += stood;
 }
 
+bool reflector_paused(const struct reflector *r)
+{
+	return r->paused;
+}
+
 void reflector_relist(struct reflector *r, nsec_t now)
 {
 	if (r->list_wanted)

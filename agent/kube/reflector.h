@@ -161,6 +161,7 @@ int reflector_data(struct reflector *r, nsec_t now, const void *p, size_t n);
 void reflector_end(struct reflector *r, nsec_t now, enum reflector_end how, const char *text);
 /* While paused nothing is started and silence is not counted; the shell stops the socket. */
 void reflector_pause(struct reflector *r, nsec_t now, bool paused);
+bool reflector_paused(const struct reflector *r);
 /* Lists anew as soon as possible (a request for a full resync). A watch under way is dropped. */
 void reflector_relist(struct reflector *r, nsec_t now);
 

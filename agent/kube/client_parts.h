@@ -1,0 +1,91 @@
+/*
+ * The client from the inside:
+ *
+ *   client.c        making, starting, stopping; requests and credentials
+ *   client_line.c   one reflector, its transfer and its timer
+ *   client_log.c    what is said of a reflector's health, and how often
+ *   client_ask.c    requests of the owner reader
+ *   client_get.c    single GETs
+ *
+ * A timer stands at the deadline its machine named last. Data only moves
+ * deadlines back, so that a chunk costs no timer: it fires early, asks, and is
+ * set anew.
+ */
+#pragma once
+
+#include "kube/client.h"
+
+#include <event2/event.h>
+
+struct line {
+	struct client *client;
+	struct reflector *reflector;
+	struct http_xfer *xfer;
+	struct event *timer;
+	char *name;
+	enum reflector_health health; /* as told last */
+	nsec_t logged_at;	      /* the last word about a failure; 0: never */
+	bool failure_told;	      /* good news is due */
+	bool synced_before;	      /* the first sync was told */
+	bool paused;		      /* its socket stands still */
+};
+
+struct ask {
+	struct client *client;
+	unsigned id;
+	struct http_xfer *xfer;
+};
+
+struct get {
+	struct client *client; /* NULL: free */
+	struct http_xfer *xfer;
+	struct event *timer;
+	struct decode *decode;
+	char *target;
+	enum decode_shape shape;
+	bool got, head_seen;
+	char message[256];
+	client_get_done done;
+	void *ctx;
+};
+
+struct client {
+	struct client_opts o;
+	struct http *http;
+	struct kube_cred *cred;
+	struct line *lines;
+	unsigned n_lines;
+	struct owners *owners;
+	struct event *owners_timer;
+	struct ask asks[OWNERS_MAX_PARALLEL];
+	struct get gets[CLIENT_MAX_GETS];
+	struct buf url;
+	bool running;
+	nsec_t log_window; /* when the running minute of failures began */
+	unsigned log_count, log_suppressed;
+};
+
+/* client.c */
+void client_arm(struct event *timer, nsec_t now, nsec_t deadline);
+bool client_waits(struct client *c, nsec_t now); /* for credentials */
+/* 0; -EAGAIN while credentials are being fetched; -EACCES when there are none. */
+int client_request(struct client *c, const char *target, const char *accept, nsec_t total,
+		   const struct http_ops *ops, void *ctx, struct http_xfer **ret);
+const char *client_request_error(const struct client *c, int r);
+enum reflector_end client_end_of(enum http_result how);
+
+/* client_line.c */
+int line_init(struct client *c, struct line *l, struct reflector *r, struct str name);
+void line_done(struct line *l);
+void line_poll(struct line *l);
+void line_stop(struct line *l);
+
+/* client_log.c */
+void line_log(struct line *l);
+
+/* client_ask.c */
+void asks_poll(struct client *c);
+void asks_stop(struct client *c);
+
+/* client_get.c */
+void get_close(struct get *g);
