@@ -7,11 +7,12 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "cli/cmd_help.h"
+#include "cli/options_read.h"
 #include "proto/print.h"
 #include "proto/reader.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,17 +20,18 @@
 #define READ_SIZE 65536
 #define MAX_LINE  (1U << 20) /* the longest message has 64 KiB, a byte of it at most 6 as JSON */
 
-static const char help[] =
-	"usage: kindred decode [FILE]\n"
-	"\n"
-	"Prints a captured agent-to-reducer stream (FILE or standard input) as JSON, one\n"
-	"message a line. The stream is the bytes of the TCP connection: version_info\n"
-	"plain, then LZ4 frames; an uncompressed copy of it is understood, too.\n"
-	"\n"
-	"  -h, --help          this text\n"
-	"\n"
-	"Exit codes: 0 all was read, 1 malformed stream or read error (standard error names\n"
-	"the byte), 2 wrong options.\n";
+static const struct option_table options_table = {
+	.command = "kindred decode",
+	.args = "[FILE]",
+	.about = "Prints a captured agent-to-reducer stream (FILE or standard input) as JSON, one "
+		 "message a line. The stream is the bytes of the TCP connection: version_info "
+		 "plain, "
+		 "then LZ4 frames. An uncompressed copy of it is understood, too.",
+	.after = "Exit code 1: the stream is malformed or could not be read; standard error names "
+		 "the "
+		 "byte.",
+	.args_max = 1,
+};
 
 struct decoder {
 	const char *name; /* of the input, for errors */
@@ -127,36 +129,19 @@ static int open_input(struct decoder *d, const char *path)
 	return -EIO;
 }
 
-/* 0, -EINVAL, or 1 after --help. */
-static int parse_options(int argc, char **argv)
-{
-	static const struct option table[] = {{"help", no_argument, NULL, 'h'}, {0}};
-	int c;
-
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "h", table, NULL)) != -1) {
-		if (c != 'h')
-			return -EINVAL; /* getopt has said why */
-		(void)fputs(help, stdout);
-		return 1;
-	}
-	if (argc - optind <= 1)
-		return 0;
-	fprintf(stderr, "kindred decode: unexpected argument %s\n", argv[optind + 1]);
-	return -EINVAL;
-}
-
 int cmd_decode(int argc, char **argv)
 {
-	_cleanup_(decoder_done) struct decoder d = {0};
-	int r = parse_options(argc, argv);
+	_options_ struct options *options = NULL;
+	_cleanup_(decoder_done) struct decoder d = {.line = {.max = MAX_LINE}};
+	int none, r = options_read(&options_table, &none, argc, argv, &options);
+	struct option_list args;
 
-	if (r)
-		return r < 0 ? 2 : 0;
-	buf_init(&d.line, MAX_LINE);
-	if (open_input(&d, optind < argc ? argv[optind] : "-") < 0)
-		return 1;
+	if (r != OPTIONS_RUN)
+		return r;
+	args = options_args(options);
+	if (open_input(&d, args.n ? args.v[0] : "-") < 0)
+		return EXIT_FAILED;
 	if (d.in == stdin)
 		d.name = "standard input";
-	return decode(&d) < 0 ? 1 : 0;
+	return decode(&d) < 0 ? EXIT_FAILED : EXIT_OK;
 }

@@ -9,13 +9,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cli/cmd_help.h"
+#include "cli/options_read.h"
 #include "reducer/listener.h"
 #include "reducer/report.h"
 #include "reducer/table.h"
 
 #include <errno.h>
 #include <event2/event.h>
-#include <getopt.h>
 #include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,21 +25,22 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define DEFAULT_LISTEN "127.0.0.1:8000"
 #define MAX_OUTPUT     (256U << 20) /* of one table; a larger one is not printed */
 #define QUIET_PIPE     (1 * NSEC_PER_SEC)
 #define QUIET_TERMINAL (200 * NSEC_PER_MSEC)
 #define LATEST	       (1 * NSEC_PER_SEC) /* a terminal is redrawn this often under steady change */
 #define TABLE_MARGIN   4		  /* lines of a terminal that are no pods */
 
-struct options {
-	const char *listen, *port_file;
-	struct listener_faults faults;
-	bool json, help;
+struct reducer_config {
+	struct option_endpoint listen;
+	const char *port_file;
+	uint32_t slow;
+	uint64_t close_after;
+	bool json, hang, send_bytes;
 };
 
 struct reducer {
-	struct options o;
+	struct reducer_config o;
 	struct event_base *base;
 	struct event *settle, *term, *intr;
 	struct reducer_table *table;
@@ -50,91 +52,41 @@ struct reducer {
 	int failed; /* standard output is gone */
 };
 
-static const char help[] =
-	"usage: kindred reducer [options]\n"
-	"\n"
-	"Listens as the telemetry reducer does, checks what agents send, and shows the\n"
-	"workloads and pods they announce.\n"
-	"\n"
-	"  --listen HOST:PORT  where to listen (default " DEFAULT_LISTEN "; port 0: any)\n"
-	"  --json              one JSON object a line instead of the table: events connect,\n"
-	"                      resync, pod, container, delete, disconnect, error, message\n"
-	"  --port-file FILE    write the port in use to FILE\n"
-	"  -h, --help          this text\n"
-	"\n"
-	"Faults, for tests of agents:\n"
-	"  --slow N            read at most N bytes a second from each agent\n"
-	"  --hang              accept and never read\n"
-	"  --close-after N     close each connection after N messages\n"
-	"  --send-bytes        send bytes to the agent, which the reducer never does\n"
-	"\n"
-	"Exit codes: 0 stopped by SIGTERM or SIGINT, 1 cannot listen or write, 2 wrong options.\n";
+#define FIELD(member) .flags = OPTION_FLAG_ONLY, OPTION_FIELD(struct reducer_config, member)
 
-static int parse_count(const char *flag, const char *text, unsigned long long max,
-		       unsigned long long *ret)
-{
-	if (str_to_u64(str_of(text), ret) == 0 && *ret && *ret <= max)
-		return 0;
-	fprintf(stderr, "kindred reducer: %s %s: wants a number from 1 to %llu\n", flag, text, max);
-	return -EINVAL;
-}
+/* clang-format off */
+static const struct option_desc descs[] = {
+	{.group = "Reducer",
+	 .flag = "--listen", .type = OPTION_ENDPOINT, .arg = "HOST:PORT", .def = "127.0.0.1:8000",
+	 FIELD(listen),
+	 .help = "Where to listen; no host is any address, port 0 any free port."},
+	{.flag = "--json", .type = OPTION_BOOL, FIELD(json),
+	 .help = "Instead of the table one JSON object a line, written at once: events connect, "
+		 "resync, pod, container, delete, disconnect, error, and message for all others."},
+	{.flag = "--port-file", .type = OPTION_STRING, .arg = "FILE", FIELD(port_file),
+	 .help = "Write the port in use to FILE when it listens."},
+	{.group = "Faults, to test agents with",
+	 .flag = "--slow", .type = OPTION_INT, .arg = "BYTES_PER_S", .min = 1, .max = UINT32_MAX,
+	 FIELD(slow), .help = "Read at most this many bytes a second from each agent."},
+	{.flag = "--hang", .type = OPTION_BOOL, FIELD(hang), .help = "Accept and never read."},
+	{.flag = "--close-after", .type = OPTION_INT, .arg = "N", .min = 1, .max = UINT64_MAX,
+	 FIELD(close_after), .help = "Close each connection after N messages."},
+	{.flag = "--send-bytes", .type = OPTION_BOOL, FIELD(send_bytes),
+	 .help = "Send bytes to the agents, which the reducer never does."},
+};
+/* clang-format on */
 
-static int parse_options(int argc, char **argv, struct options *o)
-{
-	enum { LISTEN = 1, JSON, PORT_FILE, SLOW, HANG, CLOSE_AFTER, SEND_BYTES };
-	static const struct option table[] = {
-		{"listen", required_argument, NULL, LISTEN},
-		{"json", no_argument, NULL, JSON},
-		{"port-file", required_argument, NULL, PORT_FILE},
-		{"slow", required_argument, NULL, SLOW},
-		{"hang", no_argument, NULL, HANG},
-		{"close-after", required_argument, NULL, CLOSE_AFTER},
-		{"send-bytes", no_argument, NULL, SEND_BYTES},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	unsigned long long n = 0;
-	int c, r = 0;
-
-	optind = 1;
-	while (r == 0 && (c = getopt_long(argc, argv, "h", table, NULL)) != -1) {
-		switch (c) {
-		case LISTEN:
-			o->listen = optarg;
-			break;
-		case JSON:
-			o->json = true;
-			break;
-		case PORT_FILE:
-			o->port_file = optarg;
-			break;
-		case SLOW:
-			r = parse_count("--slow", optarg, UINT32_MAX, &n);
-			o->faults.slow = (uint32_t)n;
-			break;
-		case HANG:
-			o->faults.hang = true;
-			break;
-		case CLOSE_AFTER:
-			r = parse_count("--close-after", optarg, UINT64_MAX, &n);
-			o->faults.close_after = n;
-			break;
-		case SEND_BYTES:
-			o->faults.send_bytes = true;
-			break;
-		case 'h':
-			o->help = true;
-			break;
-		default:
-			return -EINVAL; /* getopt has said why */
-		}
-	}
-	if (r == 0 && optind < argc) {
-		fprintf(stderr, "kindred reducer: unexpected argument %s\n", argv[optind]);
-		r = -EINVAL;
-	}
-	return r;
-}
+static const struct option_table options_table = {
+	.command = "kindred reducer",
+	.about = "Listens as the telemetry reducer does, checks what agents send, and shows the "
+		 "workloads and pods that they announce.",
+	.after = "A connection that is reset keeps its pods until it was silent for 30 seconds, as "
+		 "with the reducer; one that is closed gives them up at once. Breaches of the "
+		 "protocol that the reducer closes a connection for close it here, too; others are "
+		 "reported. SIGTERM and SIGINT end with exit code 0.",
+	.v = descs,
+	.n = ARRAY_SIZE(descs),
+};
 
 static void addrinfo_free(struct addrinfo **a)
 {
@@ -142,30 +94,18 @@ static void addrinfo_free(struct addrinfo **a)
 		freeaddrinfo(*a);
 }
 
-/* "HOST:PORT", "[V6]:PORT" or ":PORT" (any address). */
-static int resolve(const char *endpoint, struct addrinfo **ret)
+/* An empty host is any address. */
+static int resolve(const struct option_endpoint *listen, struct addrinfo **ret)
 {
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
 				       .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-	_free_ char *host = str_dup(str_of(endpoint));
-	char *colon, *from = host;
+	char port[8];
 	int r;
 
-	if (!host)
-		return -ENOMEM;
-	colon = strrchr(host, ':');
-	if (!colon) {
-		log_error("--listen %s: wants HOST:PORT", endpoint);
-		return -EINVAL;
-	}
-	*colon = '\0';
-	if (*host == '[' && colon[-1] == ']') {
-		colon[-1] = '\0';
-		from++;
-	}
-	r = getaddrinfo(*from ? from : NULL, colon + 1, &hints, ret);
+	(void)snprintf(port, sizeof(port), "%u", listen->port);
+	r = getaddrinfo(*listen->host ? listen->host : NULL, port, &hints, ret);
 	if (r)
-		log_error("--listen %s: %s", endpoint, gai_strerror(r));
+		log_error("--listen %s: %s", listen->host, gai_strerror(r));
 	return r ? -EINVAL : 0;
 }
 
@@ -336,7 +276,7 @@ static int open_listener(struct reducer *red)
 	_cleanup_(addrinfo_free) struct addrinfo *addr = NULL;
 	const struct listener_hooks hooks = {
 		.effect = on_effect, .disconnect = on_disconnect, .swept = on_swept, .arg = red};
-	int r = resolve(red->o.listen, &addr);
+	int r = resolve(&red->o.listen, &addr);
 
 	if (r < 0)
 		return r;
@@ -344,11 +284,14 @@ static int open_listener(struct reducer *red)
 			 &(struct listener_opts){.addr = addr->ai_addr,
 						 .addr_len = addr->ai_addrlen,
 						 .table = red->table,
-						 .faults = red->o.faults,
+						 .faults = {.slow = red->o.slow,
+							    .close_after = red->o.close_after,
+							    .hang = red->o.hang,
+							    .send_bytes = red->o.send_bytes},
 						 .hooks = hooks},
 			 &red->listener);
 	if (r < 0)
-		return log_err(r, "cannot listen on %s", red->o.listen);
+		return log_err(r, "cannot listen on %s:%u", red->o.listen.host, red->o.listen.port);
 	log_info("reducer: listening on port %u", listener_port(red->listener));
 	return 0;
 }
@@ -408,14 +351,13 @@ static int run(struct reducer *red)
 
 int cmd_reducer(int argc, char **argv)
 {
-	_cleanup_(reducer_done) struct reducer red = {.o.listen = DEFAULT_LISTEN};
+	_options_ struct options *options = NULL;
+	_cleanup_(reducer_done) struct reducer red = {.out = {.max = MAX_OUTPUT}};
+	int r = options_read(&options_table, &red.o, argc, argv, &options);
 
-	if (parse_options(argc, argv, &red.o) < 0)
-		return 2;
-	if (red.o.help)
-		return fputs(help, stdout) < 0;
+	if (r != OPTIONS_RUN)
+		return r;
 	(void)signal(SIGPIPE, SIG_IGN);
-	buf_init(&red.out, MAX_OUTPUT);
 	red.terminal = isatty(STDOUT_FILENO) && !red.o.json;
-	return run(&red) < 0 ? 1 : 0;
+	return run(&red) < 0 ? EXIT_FAILED : EXIT_OK;
 }

@@ -407,12 +407,10 @@ static void test_hang_and_slow(void **state)
 
 static void test_reducer_options(void **state)
 {
-	static const char *const wrong[][3] = {{"--nonsense"},
-					       {"--slow", "0"},
-					       {"--slow", "x"},
-					       {"--close-after", "-1"},
-					       {"extra"}};
-	static const char *const bad_listen[] = {"--listen", "no-port", NULL};
+	static const char *const wrong[][3] = {{"--nonsense"},		{"--listen", "no-port"},
+					       {"--slow", "0"},		{"--slow", "x"},
+					       {"--close-after", "-1"}, {"extra"}};
+	static const char *const no_address[] = {"--listen", "192.0.2.1:0", NULL};
 	static const char *const used[] = {"--help", NULL};
 	struct process p;
 
@@ -422,7 +420,7 @@ static void test_reducer_options(void **state)
 		assert_int_equal(finish(&p), 2);
 		buf_done(&p.seen);
 	}
-	start(&p, cmd_reducer, bad_listen, -1);
+	start(&p, cmd_reducer, no_address, -1);
 	assert_int_equal(finish(&p), 1);
 	buf_done(&p.seen);
 	start(&p, cmd_reducer, used, -1);
