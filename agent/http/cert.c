@@ -4,8 +4,8 @@
 #include "base/mem.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
@@ -116,17 +116,51 @@ static int on_verify(int ok, X509_STORE_CTX *store)
 	return ok;
 }
 
-int http_certs_watch(struct http_certs *c, void *ssl_ctx)
+static void on_info(const SSL *ssl, int where, int value)
+{
+	struct http_certs *c = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), certs_slot);
+
+	if (c && where == SSL_CB_READ_ALERT && (value & 0xff) != SSL_AD_CLOSE_NOTIFY)
+		c->alert = SSL_alert_desc_string_long(value);
+}
+
+void http_certs_unref(struct http_certs **cp)
+{
+	struct http_certs *c = *cp;
+
+	*cp = NULL;
+	if (c && --c->refs == 0)
+		free(c);
+}
+
+/* The SSL_CTX ends, and with it its part in the notes. */
+static void on_ctx_free(void *parent, void *p, CRYPTO_EX_DATA *ad, int slot, long l, void *arg)
+{
+	struct http_certs *c = p;
+
+	(void)parent;
+	(void)ad;
+	(void)slot;
+	(void)l;
+	(void)arg;
+	http_certs_unref(&c);
+}
+
+struct http_certs *http_certs_watch(void *ssl_ctx)
 {
 	SSL_CTX *ctx = ssl_ctx;
+	struct http_certs *c = calloc(1, sizeof(*c));
 
-	if (certs_slot < 0)
-		certs_slot = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-	if (certs_slot < 0 || !SSL_CTX_set_ex_data(ctx, certs_slot, c))
-		return -ENOMEM;
-	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
+	if (c && certs_slot < 0)
+		certs_slot = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, on_ctx_free);
+	if (!c || certs_slot < 0 || !SSL_CTX_set_ex_data(ctx, certs_slot, c)) {
+		free(c);
+		return NULL;
+	}
+	c->refs = 2;
+	SSL_CTX_set_info_callback(ctx, on_info);
 	SSL_CTX_set_verify(ctx, SSL_CTX_get_verify_mode(ctx), on_verify);
-	return 0;
+	return c;
 }
 
 void http_certs_reason(const struct http_certs *c, char *p, size_t n)

@@ -17,15 +17,22 @@ struct http_cert {
 	char not_before[32], not_after[32];
 };
 
+/* Held by the transfer and by the connection, which may live on without it. */
 struct http_certs {
+	unsigned refs;
 	struct http_cert leaf;		 /* what the server showed for itself */
 	char names[HTTP_CERT_NAMES_MAX]; /* its host names and addresses, ", " between */
 	struct http_cert bad;		 /* the one that was not accepted */
 	int error;			 /* X509_V_ERR_..., 0 while all is well */
+	const char *alert;		 /* the last one the server sent, or NULL; static */
 };
 
-/* Takes notes of every verification under `ssl_ctx` (an SSL_CTX) into `c`, which must stay until
- * the handshake is over; renegotiation is turned off so that there is no later one. */
-int http_certs_watch(struct http_certs *c, void *ssl_ctx);
+/*
+ * Takes notes of every verification and alert under `ssl_ctx` (an SSL_CTX).
+ * They have two owners, the caller and `ssl_ctx`. NULL when memory is short.
+ */
+struct http_certs *http_certs_watch(void *ssl_ctx);
+/* The caller's part. NULL-safe, sets *c = NULL. */
+void http_certs_unref(struct http_certs **c);
 /* What is wrong with c->bad, in words; cut to `n` bytes. */
 void http_certs_reason(const struct http_certs *c, char *p, size_t n);

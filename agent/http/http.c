@@ -116,6 +116,7 @@ static void xfer_free(struct http_xfer *x)
 	slist_wipe(x->headers);
 	curl_slist_free_all(x->connect_to);
 	http_head_done(&x->head);
+	http_certs_unref(&x->certs);
 	free(x->where);
 	free(x);
 }
@@ -325,8 +326,8 @@ static void xfer_begin(struct http_xfer *x)
 	}
 }
 
-/* Before the head is complete on_body sees to a pause: libcurl would forget it while it connects, and
- * hand kept lines of the head over in one piece. */
+/* Before the head is complete on_body sees to a pause: libcurl would forget it while it connects,
+ * and hand kept lines of the head over in one piece. */
 static void xfer_apply_pause(struct http_xfer *x)
 {
 	CURLcode code;
@@ -472,6 +473,7 @@ int http_start(struct http *h, const struct http_request *req, struct http_xfer 
 	if (!x)
 		return -ENOMEM;
 	x->h = h;
+	x->fd = -1;
 	x->ops = req->ops;
 	x->ctx = req->ctx;
 	x->connect = req->connect_timeout ? req->connect_timeout : h->connect_timeout;

@@ -41,7 +41,8 @@ struct http_opts {
 
 /* How a transfer ended. */
 enum http_result {
-	HTTP_DONE,	     /* the whole answer arrived, whatever its status says */
+	HTTP_DONE,	     /* the whole answer arrived, whatever its status says; when it has
+			      * neither length nor chunks, the server has hung up */
 	HTTP_CONNECT_FAILED, /* no connection: resolving, connecting, proxy */
 	HTTP_TLS_FAILED,     /* the handshake or a certificate */
 	HTTP_TIMEOUT,	     /* one of the request's limits passed */

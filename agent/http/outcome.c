@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static const char *const result_names[_HTTP_RESULT_MAX] = {
 	[HTTP_DONE] = "done",
@@ -35,10 +36,13 @@ say(struct http_xfer *x, enum http_result how, const char *fmt, ...)
 	return how;
 }
 
-/* libcurl's own words, or those of the code when it has none. */
+/* libcurl's own words, or those of the code when it has none. It keeps the first complaint only,
+ * and complains first that a peer which has gone already has no name any more. */
 static const char *curl_words(const struct http_xfer *x, CURLcode code)
 {
-	return x->curl_text[0] ? x->curl_text : curl_easy_strerror(code);
+	bool telling = x->curl_text[0] && strncmp(x->curl_text, "getpeername()", 13) != 0;
+
+	return telling ? x->curl_text : curl_easy_strerror(code);
 }
 
 /* "10.0.0.1:443 (api.example:443)", one of the two when they are the same or unknown. */
@@ -65,7 +69,8 @@ static enum http_result outcome_connect(struct http_xfer *x, CURLcode code)
 
 static enum http_result outcome_certificate(struct http_xfer *x, CURLcode code)
 {
-	const struct http_certs *c = &x->certs;
+	static const struct http_certs none;
+	const struct http_certs *c = x->certs ? x->certs : &none;
 	char reason[256];
 
 	if (c->error) {
@@ -84,10 +89,25 @@ static enum http_result outcome_certificate(struct http_xfer *x, CURLcode code)
 		   curl_words(x, code));
 }
 
+static bool has_alert(const struct http_xfer *x)
+{
+	return x->certs && x->certs->alert;
+}
+
+static enum http_result outcome_alert(struct http_xfer *x)
+{
+	return say(x, HTTP_TLS_FAILED,
+		   "%s refused TLS with the alert \"%s\" (is the client certificate the right "
+		   "one?)",
+		   PEER(x), x->certs->alert);
+}
+
 static enum http_result outcome_handshake(struct http_xfer *x, CURLcode code)
 {
 	const char *words = curl_words(x, code);
 
+	if (has_alert(x))
+		return outcome_alert(x);
 	/* OpenSSL's reasons for bytes that are no TLS record, and for plain HTTP. */
 	if (strstr(words, "wrong version number") || strstr(words, "http request") ||
 	    strstr(words, "packet length too long"))
@@ -96,17 +116,11 @@ static enum http_result outcome_handshake(struct http_xfer *x, CURLcode code)
 	return say(x, HTTP_TLS_FAILED, "TLS with %s failed: %s", PEER(x), words);
 }
 
-/* In TLS 1.3 a refused client certificate shows only when the answer is read. */
-static bool is_alert(const struct http_xfer *x)
-{
-	return x->stage == HTTP_STAGE_WAIT && strstr(x->curl_text, "alert");
-}
-
 static enum http_result outcome_cut(struct http_xfer *x, CURLcode code)
 {
-	if (is_alert(x))
-		return say(x, HTTP_TLS_FAILED, "%s ended TLS after the handshake: %s", PEER(x),
-			   curl_words(x, code));
+	/* In TLS 1.3 a refused client certificate shows only when the answer is read. */
+	if (x->stage == HTTP_STAGE_WAIT && has_alert(x))
+		return outcome_alert(x);
 	if (x->head.complete)
 		return say(x, HTTP_CUT, "connection to %s broke after %llu bytes of the body: %s",
 			   PEER(x), (unsigned long long)x->bytes, curl_words(x, code));
@@ -150,7 +164,8 @@ enum http_result http_outcome(struct http_xfer *x, CURLcode code)
 	case CURLE_SSL_CACERT_BADFILE:
 	case CURLE_SSL_ISSUER_ERROR:
 	case CURLE_SSL_CLIENTCERT:
-		return x->certs.error ? outcome_certificate(x, code) : outcome_handshake(x, code);
+		return x->certs && x->certs->error ? outcome_certificate(x, code)
+						   : outcome_handshake(x, code);
 	case CURLE_OPERATION_TIMEDOUT:
 		return http_outcome_late(x, x->started + x->connect);
 	case CURLE_GOT_NOTHING:
@@ -169,16 +184,16 @@ enum http_result http_outcome(struct http_xfer *x, CURLcode code)
 	}
 }
 
-/* How far a connection had come, from libcurl's own times (0: not there yet). */
+/* How far a connection has come. */
 static const char *connect_stage(const struct http_xfer *x)
 {
-	curl_off_t lookup = 0, tcp = 0;
+	struct sockaddr_storage a;
+	socklen_t n = sizeof(a);
 
-	(void)curl_easy_getinfo(x->easy, CURLINFO_NAMELOOKUP_TIME_T, &lookup);
-	(void)curl_easy_getinfo(x->easy, CURLINFO_CONNECT_TIME_T, &tcp);
-	if (!lookup && !x->address[0])
+	if (!x->address[0])
 		return "resolving the host name";
-	return tcp ? "TLS or proxy handshake" : "connecting";
+	return getpeername(x->fd, (struct sockaddr *)&a, &n) == 0 ? "TLS or proxy handshake"
+								  : "connecting";
 }
 
 static double seconds(nsec_t t)

@@ -146,7 +146,9 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *ctx)
 	struct http_xfer *x = ctx;
 
 	(void)easy;
-	return http_certs_watch(&x->certs, ssl_ctx) < 0 ? CURLE_OUT_OF_MEMORY : CURLE_OK;
+	http_certs_unref(&x->certs); /* of an attempt before */
+	x->certs = http_certs_watch(ssl_ctx);
+	return x->certs ? CURLE_OK : CURLE_OUT_OF_MEMORY;
 }
 
 static int tls_set(struct http_xfer *x, const struct http_tls *tls)
@@ -155,10 +157,9 @@ static int tls_set(struct http_xfer *x, const struct http_tls *tls)
 	if (tls->insecure) {
 		SET(x, CURLOPT_SSL_VERIFYPEER, 0L);
 		SET(x, CURLOPT_SSL_VERIFYHOST, 0L);
-	} else {
-		SET(x, CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx);
-		SET(x, CURLOPT_SSL_CTX_DATA, x);
 	}
+	SET(x, CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx);
+	SET(x, CURLOPT_SSL_CTX_DATA, x);
 	if (tls->ca.n && !tls->insecure) {
 		if (blob_set(x->easy, CURLOPT_CAINFO_BLOB, tls->ca))
 			return -ENOMEM;
@@ -205,12 +206,13 @@ static curl_socket_t on_open(void *ctx, curlsocktype purpose, struct curl_sockad
 	(void)snprintf(x->address, sizeof(x->address), a->family == AF_INET6 ? "[%s]:%u" : "%s:%u",
 		       host, port);
 	http_count_connect(x->h);
-	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+	x->fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+	return x->fd;
 }
 
 static int plain_set(struct http_xfer *x, const struct http_request *req)
 {
-	nsec_t connect_ms = (x->connect + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC;
+	nsec_t connect_ms = (x->connect + x->connect / 4) / NSEC_PER_MSEC + 1;
 
 	SET(x, CURLOPT_PRIVATE, x);
 	SET(x, CURLOPT_ERRORBUFFER, x->curl_text);
@@ -225,7 +227,7 @@ static int plain_set(struct http_xfer *x, const struct http_request *req)
 	SET(x, CURLOPT_BUFFERSIZE, HTTP_READ_SIZE);
 	SET(x, CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(x, CURLOPT_FRESH_CONNECT, req->fresh_connection ? 1L : 0L);
-	/* Ours rules; libcurl's own divides it among the host's addresses. */
+	/* Ours rules and comes first; libcurl's divides its own among the host's addresses. */
 	SET(x, CURLOPT_CONNECTTIMEOUT_MS, (long)MIN(connect_ms, (nsec_t)INT32_MAX));
 	SET(x, CURLOPT_OPENSOCKETFUNCTION, on_open);
 	SET(x, CURLOPT_OPENSOCKETDATA, x);

@@ -51,7 +51,8 @@ struct http_xfer {
 	/* For people. */
 	char *where;		     /* host:port of the URL */
 	char address[HTTP_ADDR_MAX]; /* the last one tried; "" before */
-	struct http_certs certs;
+	int fd;			     /* of that address; only good while it connects */
+	struct http_certs *certs;    /* of the connection, when this transfer made it */
 	char curl_text[CURL_ERROR_SIZE];
 	char text[HTTP_TEXT_MAX];
 };
