@@ -28,8 +28,10 @@
 #define MAX_OUTPUT     (256U << 20) /* of one table; a larger one is not printed */
 #define QUIET_PIPE     (1 * NSEC_PER_SEC)
 #define QUIET_TERMINAL (200 * NSEC_PER_MSEC)
-#define LATEST	       (1 * NSEC_PER_SEC) /* a terminal is redrawn this often under steady change */
-#define TABLE_MARGIN   4		  /* lines of a terminal that are no pods */
+/* Under steady change there is a table this often all the same. */
+#define LATEST_PIPE	(5 * NSEC_PER_SEC)
+#define LATEST_TERMINAL (1 * NSEC_PER_SEC)
+#define TABLE_MARGIN	4 /* lines of a terminal that are no pods */
 
 struct reducer_config {
 	struct option_endpoint listen;
@@ -132,6 +134,7 @@ static size_t terminal_rows(const struct reducer *red)
 
 static void print_table(struct reducer *red, bool whole)
 {
+	const uint32_t agents = listener_connections(red->listener);
 	int r = 0;
 
 	if (red->terminal && !whole)
@@ -139,8 +142,8 @@ static void print_table(struct reducer *red, bool whole)
 	if (r == 0)
 		r = report_table(red->table, whole ? 0 : terminal_rows(red), &red->out);
 	if (r == 0)
-		r = buf_printf(&red->out, "%u agents connected\n\n",
-			       listener_connections(red->listener));
+		r = buf_printf(&red->out, "%u agent%s connected\n\n", agents,
+			       agents == 1 ? "" : "s");
 	if (r < 0) {
 		buf_reset(&red->out);
 		(void)log_err(r, "cannot print the table");
@@ -149,13 +152,13 @@ static void print_table(struct reducer *red, bool whole)
 	red->changed = false;
 }
 
-/* When the next table is due: after a quiet time; on a terminal at the latest after a second. */
+/* When the next table is due: after a quiet time, and never too long after the first change. */
 static nsec_t due(const struct reducer *red)
 {
 	const nsec_t quiet = red->terminal ? QUIET_TERMINAL : QUIET_PIPE;
-	const nsec_t at = red->last_change + quiet, latest = red->first_change + LATEST;
+	const nsec_t latest = red->terminal ? LATEST_TERMINAL : LATEST_PIPE;
 
-	return red->terminal && latest < at ? latest : at;
+	return MIN(red->last_change + quiet, red->first_change + latest);
 }
 
 static void arm_settle(struct reducer *red, nsec_t now)
