@@ -24,7 +24,7 @@
 struct LZ4F_cctx_s;
 
 struct wire_batch {
-	struct LZ4F_cctx_s *lz4; /* reused for every frame; about 0.3 MB */
+	struct LZ4F_cctx_s *lz4; /* reused for every frame; about 0.2 MB */
 	struct buf raw;		 /* messages not yet compressed */
 	size_t messages;	 /* in `raw` */
 	uint64_t frames;	 /* made so far */

@@ -192,7 +192,7 @@ static const struct {
 	[COL_POD] = {"POD", 56},
 	[COL_IP] = {"ADDRESS", 16},
 	[COL_CONTAINERS] = {"CONTAINERS", 10},
-	[COL_IMAGES] = {"IMAGES", 120},
+	[COL_IMAGES] = {"IMAGES", 64},
 };
 
 struct cells {

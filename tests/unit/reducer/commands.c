@@ -289,7 +289,7 @@ static void test_table(void **state)
 	speech(&words, 4);
 	fd = dial(&r);
 	say(fd, buf_str(&words));
-	wait_for(&r.p, "1 agents connected"); /* comes by itself when things are quiet */
+	wait_for(&r.p, "1 agent connected"); /* comes by itself when things are quiet */
 	assert_true(has(&r.p, "NAMESPACE"));
 	assert_true(has(&r.p, "Deployment/web"));
 	assert_true(has(&r.p, "CronJob/nightly"));
@@ -315,7 +315,7 @@ static void test_fin_and_reset(void **state)
 		start_reducer(&r, NULL, NULL);
 		fd = dial(&r);
 		say(fd, buf_str(&words));
-		wait_for(&r.p, "1 agents connected");
+		wait_for(&r.p, "1 agent connected");
 		if (reset)
 			assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)),
 					 0);
