@@ -7,6 +7,9 @@
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
+endif
 comma := ,
 SUFFIX := $(if $(SAN),-$(subst $(comma),-,$(SAN)))
 O ?= build$(SUFFIX)
@@ -25,10 +28,11 @@ DEBS := build-essential pkg-config libcurl4-openssl-dev libevent-dev liblz4-dev 
 WARN := -Wall -Wextra -Wshadow -Wundef -Wvla -Wformat=2 -Wtype-limits -Wstrict-prototypes \
 	-Wmissing-prototypes -Wcast-qual -Wswitch-enum -Wnull-dereference $(if $(CI),-Werror)
 OPT := $(if $(SAN)$(DEBUG),-O1 -g,-O2 -g)
-SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all) \
+	$(if $(LIBFUZZER),-fsanitize=fuzzer-no-link)
 
 # Checked before anything else so that a missing library is one readable line.
-need := $(filter-out clean help format,$(or $(MAKECMDGOALS),all))
+need := $(filter-out clean help format test fuzz,$(or $(MAKECMDGOALS),all))
 ifneq ($(need),)
 missing := $(shell pkg-config --exists $(PKGS) $(TEST_PKGS) 2>/dev/null && command -v $(CC) >/dev/null || echo yes)
 ifneq ($(missing),)
@@ -56,11 +60,12 @@ UNIT_SRC := $(wildcard tests/unit/*/*.c tests/unit/*/*/*.c)
 UNIT_BIN := $(UNIT_SRC:%.c=$(O)/%)
 TOOLS := $(foreach t,sim bench,$(if $(wildcard tests/$(t)/*.c),$(O)/$(t)))
 ALL_OBJ := $(LIB_OBJ) $(REPLAY_OBJ) $(TLIB_OBJ) $(O)/agent/main.o $(UNIT_SRC:%.c=$(O)/%.o) \
-	$(foreach t,sim bench,$(patsubst %.c,$(O)/%.o,$(wildcard tests/$(t)/*.c)))
+	$(foreach t,sim bench fuzz,$(patsubst %.c,$(O)/%.o,$(wildcard tests/$(t)/*.c)))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all run test build-tests torture fuzz bench e2e lint format headers-check install clean help
+.PHONY: all run test test-run build-tests torture fuzz fuzz-run fuzz-replay bench e2e lint format \
+	headers-check readme install clean help
 
 all: $(O)/kindred $(O)/kube-replay
 
@@ -89,24 +94,133 @@ $(O)/kube-replay: $(REPLAY_OBJ) $(O)/libkindred.a
 	$(call msg,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
 
+# Unit tests may make allocations fail (tests/lib/torture.h).
+WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+TOOL_TLIB := $(filter-out %/torture.o,$(TLIB_OBJ))
+
 # A unit test is one file; tests of a test tool also get the tool's objects.
 $(O)/tests/unit/kube-replay/%: $(O)/tests/unit/kube-replay/%.o $(filter-out %/main.o,$(REPLAY_OBJ)) \
 		$(TLIB_OBJ) $(O)/libkindred.a
 	$(call msg,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
+	$(Q)$(CC) $(LDFLAGS) $(WRAP) -o $@ $^ $(LIBS) $(TEST_LIBS)
 
 $(O)/tests/unit/%: $(O)/tests/unit/%.o $(TLIB_OBJ) $(O)/libkindred.a
 	$(call msg,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
+	$(Q)$(CC) $(LDFLAGS) $(WRAP) -o $@ $^ $(LIBS) $(TEST_LIBS)
 
 define tool
-$(O)/$(1): $(patsubst %.c,$(O)/%.o,$(wildcard tests/$(1)/*.c)) $(TLIB_OBJ) $(O)/libkindred.a
+$(O)/$(1): $(patsubst %.c,$(O)/%.o,$(wildcard tests/$(1)/*.c)) $(TOOL_TLIB) $(O)/libkindred.a
 	$$(call msg,LD,$$@)
 	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ $(LIBS) $(TEST_LIBS)
 endef
 $(foreach t,sim bench,$(eval $(call tool,$(t))))
 
-build-tests: $(UNIT_BIN) $(TOOLS)
+# Fuzz harnesses: with clang's libFuzzer they search, with main.c they replay their corpus.
+FUZZ_SRC := $(filter-out tests/fuzz/main.c,$(wildcard tests/fuzz/*.c))
+FUZZ_NAME := $(FUZZ_SRC:tests/fuzz/%.c=%)
+FUZZ_BIN := $(FUZZ_NAME:%=$(O)/fuzz/%)
+FUZZ_MAIN := $(if $(LIBFUZZER),,$(O)/tests/fuzz/main.o)
+FUZZ_SECONDS ?= 30
+
+$(FUZZ_BIN): $(O)/fuzz/%: $(O)/tests/fuzz/%.o $(FUZZ_MAIN) $(TOOL_TLIB) $(O)/libkindred.a
+	$(call msg,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) $(if $(LIBFUZZER),-fsanitize=fuzzer) -o $@ $^ $(LIBS) $(TEST_LIBS)
+
+build-tests: $(UNIT_BIN) $(TOOLS) $(FUZZ_BIN)
+
+help:
+	@echo 'all          $(O)/kindred and $(O)/kube-replay (default)'
+	@echo 'run          show what it does; RUN_SECONDS=n stops it; KUBECONFIG uses that cluster'
+	@echo 'test         all tests, then again under ASan and UBSan'
+	@echo 'test-run     all tests once, in this build (SAN=address,undefined|thread)'
+	@echo 'torture      unit tests with every allocation failing in turn, without a bound'
+	@echo 'fuzz         FUZZ_SECONDS=$(FUZZ_SECONDS) for every harness (clang); else their corpora'
+	@echo 'bench        figures, one a line'
+	@echo 'e2e          against a real API server'
+	@echo 'lint         headers, rooms, banned calls, format, clang-tidy, shellcheck, README'
+	@echo 'format       clang-format on everything'
+	@echo 'readme       write the options table into README.md'
+	@echo 'install      PREFIX=$(PREFIX) DESTDIR='
+	@echo 'clean        remove build folders'
+
+run: all
+	@sh tests/lib/run.sh $(O)
+
+# One line per test program goes to RESULTS; total.sh adds them up.
+RESULTS ?= $(O)/results
+SIM_SEEDS ?= $(if $(SAN),100,1000)
+TEST_ITEMS := $(UNIT_BIN) $(FUZZ_BIN) $(if $(filter $(O)/sim,$(TOOLS)),$(O)/sim) \
+	$(wildcard tests/*/test-*.sh)
+
+test-run: all build-tests
+	@rm -f $(RESULTS)
+	@O=$(O) SAN=$(SAN) SIM_SEEDS=$(SIM_SEEDS) RESULTS=$(RESULTS) bash tests/lib/run-tests.sh $(TEST_ITEMS)
+
+SAN_O := $(O)-address-undefined
+test:
+	+@rm -f $(O)/results $(SAN_O)/results; r=0; \
+	$(MAKE) --no-print-directory test-run || r=1; \
+	$(if $(SAN),,$(MAKE) --no-print-directory SAN=address,undefined O=$(SAN_O) test-run || r=1;) \
+	bash tests/lib/total.sh $(O)/results $(if $(SAN),,$(SAN_O)/results) && exit $$r
+
+torture: $(UNIT_BIN) all
+	@rm -f $(RESULTS)
+	@TORTURE_MAX=1000000 TEST_SECONDS=3600 O=$(O) SAN=$(SAN) RESULTS=$(RESULTS) \
+		bash tests/lib/run-tests.sh $(UNIT_BIN)
+	@bash tests/lib/total.sh $(RESULTS)
+
+fuzz:
+	+@if command -v clang >/dev/null; then \
+		$(MAKE) --no-print-directory CC=clang SAN=address,undefined LIBFUZZER=1 O=$(O)-fuzz fuzz-run; \
+	else echo 'fuzz: clang is not installed; the corpora are replayed instead'; \
+		$(MAKE) --no-print-directory fuzz-replay; fi
+
+fuzz-run: $(FUZZ_BIN)
+	@for n in $(FUZZ_NAME); do \
+		mkdir -p $(O)/fuzz/corpus/$$n tests/fuzz/corpus/$$n; \
+		echo "fuzz: $$n for $(FUZZ_SECONDS) s"; \
+		$(O)/fuzz/$$n -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 \
+			-print_final_stats=1 -verbosity=0 -artifact_prefix=$(O)/fuzz/ \
+			$(O)/fuzz/corpus/$$n tests/fuzz/corpus/$$n || exit 1; \
+	done
+
+fuzz-replay: $(FUZZ_BIN)
+	@for n in $(FUZZ_NAME); do $(O)/fuzz/$$n tests/fuzz/corpus/$$n || exit 1; done
+
+bench: all $(filter $(O)/bench,$(TOOLS))
+	@$(O)/bench $(BENCH)
+
+e2e: all
+	@sh tests/e2e/run.sh $(O)/kindred
+
+# Each header is compiled alone; a stamp remembers the ones that passed.
+HEADERS := $(shell find agent proto include tests -name '*.h' -not -path 'tests/lint/bad/*' 2>/dev/null)
+HEADER_OK := $(HEADERS:%=$(O)/headers/%.ok)
+$(O)/headers/%.h.ok: %.h
+	@mkdir -p $(@D)
+	$(Q)echo '#include "$<"' | $(CC) $(CPPFLAGS) -std=gnu11 $(filter-out -Werror,$(WARN)) -Werror \
+		-MMD -MF $@.d -MT $@ -fsyntax-only -x c -
+	@touch $@
+headers-check: $(HEADER_OK)
+-include $(wildcard $(HEADER_OK:%=%.d))
+
+C_FILES := $(shell find agent proto include tests \( -name '*.c' -o -name '*.h' \) \
+	-not -path 'tests/lint/bad/*' 2>/dev/null | sort)
+
+lint: headers-check all
+	@CC="$(CC)" CPPFLAGS="$(CPPFLAGS)" KINDRED=$(O)/kindred bash tests/lint/lint.sh $(C_FILES)
+
+format:
+	clang-format -i $(C_FILES)
+
+readme: all
+	bash tests/lint/readme.sh --write $(O)/kindred README.md
+
+PREFIX ?= /usr/local
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(O)/kindred $(DESTDIR)$(PREFIX)/bin/kindred
 
 clean:
 	rm -rf build build-*

@@ -1,0 +1,3 @@
+#include "kube/backoff.h"
+#include "match/match.h"
+#include "proto/wire.h"

@@ -1,0 +1,2 @@
+#pragma once
+#include "sink/reducer/session.h"

@@ -1,0 +1,1 @@
+#include "sink/reducer/session.h"
