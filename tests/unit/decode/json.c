@@ -384,6 +384,41 @@ static void test_large_list_meta(void **state)
 	decode_log_done(&l);
 }
 
+static void test_node(void **state)
+{
+	struct decode_log l;
+
+	(void)state;
+	decode_log_init(&l, DECODE_JSON, DECODE_OBJECT, SHAPE_NODE);
+	expect_of(&l,
+		  STR("{\"kind\":\"Node\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"n\","
+		      "\"uid\":\"u\","
+		      "\"labels\":{\"beta.kubernetes.io/instance-type\":\"m\","
+		      "\"topology.kubernetes.io/zone\":\"z\"}},\"spec\":{\"providerID\":\"p\"}}"),
+		  0,
+		  STR("ADDED version=2:v1 kind=4:Node name=1:n uid=1:u provider=1:p zone=1:z "
+		      "type=1:m\n"));
+}
+
+/* Wanted labels in the order of the object; the last of equal keys wins. */
+static void test_labels(void **state)
+{
+	static const struct str wanted[] = {STR("b"), STR("a/x")};
+	struct decode_log l;
+
+	(void)state;
+	decode_log_init(&l, DECODE_JSON, DECODE_LIST, SHAPE_POD);
+	l.opts.labels = wanted;
+	l.opts.n_labels = ARRAY_SIZE(wanted);
+	expect_of(
+		&l,
+		STR(LIST(OBJ(
+			",\"labels\":{\"a\":\"0\",\"a/x\":\"1\",\"b\":\"2\",\"a\\/x\":\"3\"}}}"))),
+		0,
+		STR("ADDED version=2:v1 kind=3:Pod name=1:a uid=1:u label=3:a/x is=1:3 label=1:b "
+		    "is=1:2\n" END_LINE));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -392,6 +427,7 @@ int main(void)
 		cmocka_unit_test(test_json_broken),    cmocka_unit_test(test_json_depth),
 		cmocka_unit_test(test_json_too_large), cmocka_unit_test(test_json_size_limit),
 		cmocka_unit_test(test_too_many),       cmocka_unit_test(test_large_list_meta),
+		cmocka_unit_test(test_node),	       cmocka_unit_test(test_labels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
