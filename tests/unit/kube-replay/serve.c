@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -67,6 +68,8 @@ static void start(struct replay *r, const char *dir, const char *const *more)
 		argv[n++] = *more++;
 	r->pid = fork();
 	if (r->pid == 0) {
+		/* A failed assertion leaves by longjmp: the tool must not outlive the test. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (!freopen("/dev/null", "w", stdout))
 			_exit(126);
 		execv(tool, (char *const *)(uintptr_t)argv);
