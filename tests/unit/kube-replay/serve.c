@@ -307,8 +307,10 @@ static void list_and_watch(const struct replay *r, size_t limit)
 {
 	char target[2048], cont[1600] = "";
 	struct answer a;
+	int pages = 0;
 
 	do {
+		assert_true(pages++ < 101); /* a token that leads nowhere new */
 		snprintf(target, sizeof(target), "/api/v1/pods?limit=%zu%s%s", limit,
 			 *cont ? "&continue=" : "", cont);
 		get(r, target, "application/json", &a);
