@@ -118,10 +118,10 @@ static const struct option_desc descs[] = {
 	 .min = SEC, .max = 10 * MIN_, FIELD(exec_timeout),
 	 .help = "Longest run of a kubeconfig's exec credential plugin; then it is killed and tried "
 		 "again with backoff."},
-	{.flag = "--api-qps", .type = OPTION_NUMBER, .arg = "N", .def = "50", .min = 1, .max = 10000,
+	{.flag = "--api-qps", .type = OPTION_NUMBER, .arg = "N", .def = "10", .min = 1, .max = 10000,
 	 FIELD(api_qps),
 	 .help = "Most requests a second to the API server over time."},
-	{.flag = "--api-burst", .type = OPTION_INT, .arg = "N", .def = "100", .min = 1, .max = 10000,
+	{.flag = "--api-burst", .type = OPTION_INT, .arg = "N", .def = "20", .min = 1, .max = 10000,
 	 FIELD(api_burst), .help = "Requests that may go out at once before --api-qps slows them."},
 	{.flag = "--encoding", .type = OPTION_ENUM, .def = "auto", .choices = encodings,
 	 FIELD(encoding),
