@@ -96,7 +96,9 @@ struct reflector {
 
 	/* The transfer under way. */
 	enum transfer transfer;
-	nsec_t start_at, heard, limit_at, settle_at;
+	nsec_t start_at, limit_at, settle_at;
+	nsec_t heard;	   /* the last byte that counts against silence */
+	nsec_t decoded_at; /* the last whole object: bytes that never become one are silence too */
 	bool answered, body_seen, progress;
 	int status;
 	nsec_t retry_after;
@@ -354,6 +356,7 @@ static int on_object(void *ctx, enum event_type type, const struct object *o)
 	struct reflector *r = ctx;
 	int e;
 
+	r->decoded_at = r->now;
 	if (type == EVENT_BOOKMARK) {
 		e = on_bookmark(r, o);
 	} else {
@@ -398,6 +401,7 @@ static void on_bad(void *ctx, enum decode_bad why, struct str name)
 {
 	struct reflector *r = ctx;
 
+	r->decoded_at = r->now;
 	r->counters.bad[why]++;
 	if (r->o.ops->bad_object)
 		r->o.ops->bad_object(r->o.ctx, why, name);
@@ -773,7 +777,7 @@ int reflector_response(struct reflector *r, nsec_t now, int status, struct str c
 	r->retry_after = retry_after;
 	(void)snprintf(r->content_type, sizeof(r->content_type), "%.*s", STR_ARG(content_type));
 	if (status != 200 || r->transfer == TRANSFER_WATCH)
-		r->heard = now;
+		r->heard = r->decoded_at = now;
 	if (r->o.budget && status < 500 && status != 429)
 		budget_answered(r->o.budget, now);
 	if (status != 200)
@@ -842,7 +846,7 @@ static void begin_transfer(struct reflector *r, nsec_t now, uint32_t seconds)
 	r->transfer = !r->list_wanted ? TRANSFER_WATCH
 		      : may_stream(r) ? TRANSFER_STREAM
 				      : TRANSFER_PAGE;
-	r->start_at = r->heard = now;
+	r->start_at = r->heard = r->decoded_at = now;
 	r->settle_at = NSEC_NEVER;
 	r->limit_at = r->transfer == TRANSFER_PAGE ? NSEC_NEVER
 						   : now + seconds * NSEC_PER_SEC + WATCH_OVERTIME;
@@ -892,16 +896,19 @@ static int make_request(struct reflector *r, nsec_t now, struct reflector_reques
 
 static nsec_t silence_limit(const struct reflector *r)
 {
-	if (r->paused)
-		return NSEC_NEVER;
+	nsec_t list = r->heard + (r->body_seen ? r->o.idle : r->o.first_byte);
+
 	if (r->answered && r->status != 200)
 		return r->heard + r->o.idle;
-	if (r->transfer == TRANSFER_PAGE || r->transfer == TRANSFER_STREAM)
-		return r->heard + (r->body_seen ? r->o.idle : r->o.first_byte);
+	if (r->transfer == TRANSFER_PAGE)
+		return list;
+	/* A frame may claim a length that swallows all that follows. */
+	if (r->transfer == TRANSFER_STREAM)
+		return MIN(list, r->decoded_at + r->o.first_byte + r->o.watch_idle);
 	if (!r->answered)
 		return r->heard + r->o.idle;
 	/* Nothing to expect from a server that sends no bookmarks: then only the end counts. */
-	return r->server_bookmarks ? MIN(r->heard + r->o.watch_idle, r->limit_at) : r->limit_at;
+	return r->server_bookmarks ? r->decoded_at + r->o.watch_idle : NSEC_NEVER;
 }
 
 static nsec_t transfer_limit(const struct reflector *r)
@@ -984,6 +991,7 @@ void reflector_pause(struct reflector *r, nsec_t now, bool paused)
 	}
 	nsec_t stood = now - r->paused_at;
 	r->heard = MIN(now, r->heard + stood);
+	r->decoded_at = MIN(now, r->decoded_at + stood);
 	if (r->limit_at != NSEC_NEVER)
 		r->limit_at += stood;
 }

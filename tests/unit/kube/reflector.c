@@ -975,6 +975,34 @@ static void silence_limits(void **state)
 	close_world(&w);
 }
 
+/* A frame may claim two gigabytes: everything behind it would be taken for its rest. */
+static void bytes_that_become_nothing_are_silence(void **state)
+{
+	static const char huge[] = "\x7f\xff\xff\xff\x0a";
+	struct world w;
+	struct reflector_opts o = paged(&w);
+	enum reflector_action a = REFLECTOR_NONE;
+
+	(void)state;
+	open_world(&w, &o);
+	sync_by_pages(&w);
+	assert_int_equal(body(&w, BOOKMARK("11")), 0);
+	end(&w, REFLECTOR_END_CUT);
+	started(&w, 1 * S, "resourceVersion=11", NULL);
+	assert_int_equal(head(&w, 200, "application/vnd.kubernetes.protobuf;stream=watch", 0), 0);
+	nsec_t from = w.now;
+	int r = reflector_data(w.r, w.now, huge, 5);
+	while (r == 0 && a == REFLECTOR_NONE && w.now < from + 300 * S) {
+		a = run(&w, 5 * S);
+		if (a == REFLECTOR_NONE)
+			r = body(&w, "more and more");
+	}
+	assert_true(r < 0 || a == REFLECTOR_ABORT);
+	assert_true(w.now <= from + 150 * S);
+	started(&w, 1 * S, "resourceVersion=11", NULL);
+	close_world(&w);
+}
+
 /* A cluster restored from a backup: the resume point lies in the future and nothing ever comes. */
 static void a_silent_future_is_left_by_a_list(void **state)
 {
@@ -1185,6 +1213,7 @@ int main(void)
 		cmocka_unit_test(protobuf_that_cannot_be_read_becomes_json),
 		cmocka_unit_test(a_long_resource_version_is_refused),
 		cmocka_unit_test(silence_limits),
+		cmocka_unit_test(bytes_that_become_nothing_are_silence),
 		cmocka_unit_test(a_silent_future_is_left_by_a_list),
 		cmocka_unit_test(paused_time_does_not_count),
 		cmocka_unit_test(backoff_widens_and_is_forgotten_after_a_healthy_time),
