@@ -146,6 +146,15 @@ static int filled(struct decode *d, const uint8_t *p, int r)
 	return r;
 }
 
+/* Passes over the `n` bytes at *p, the rest of them when they come. */
+static inline void pass(struct decode *d, const uint8_t **p, const uint8_t *end, uint64_t n)
+{
+	if (n <= (uint64_t)(end - *p))
+		*p += n;
+	else
+		d->pb.skip = n;
+}
+
 /* A map's key is known: looks who wants the value. */
 static int entry_key(struct decode *d, struct str key)
 {
@@ -229,11 +238,11 @@ static int on_text(struct decode *d, const struct field *f, const uint8_t **p, c
 	int r;
 
 	if (f->op == FIELD_VALUE && e->has_key && !e->value_field) {
-		d->pb.skip = n;
+		pass(d, p, end, n);
 		return 0;
 	}
 	if (key && n > DECODE_MAX_KEY) { /* longer than anything that is looked for */
-		d->pb.skip = n;
+		pass(d, p, end, n);
 		return f->op == FIELD_KEY ? entry_key(d, (struct str){0}) : 0;
 	}
 	if (n > (uint64_t)(end - *p)) {
@@ -313,7 +322,7 @@ static int on_map(struct decode *d, const struct field *f, const uint8_t **p, co
 	int r;
 
 	if (f->arg && !d->want_labels) {
-		d->pb.skip = n;
+		pass(d, p, end, n);
 		return 0;
 	}
 	*e = (struct pb_entry){.map = f, .base = level(d)->base};
@@ -365,7 +374,7 @@ static int on_bytes(struct decode *d, const struct field *f, const uint8_t **p, 
 		return 0;
 	case FIELD_STATE:
 		*(enum container_state *)(void *)(base + f->at) = f->arg;
-		d->pb.skip = n;
+		pass(d, p, end, n);
 		return 0;
 	case FIELD_MSG:
 		push(d, f->sub, base + f->at, stop, PB_PLAIN);
@@ -405,10 +414,7 @@ static inline int on_field(struct decode *d, const struct head *h, const uint8_t
 			return malformed(d, *p, "length over the end of its message");
 		if (wanted)
 			return on_bytes(d, f, p, end, h->value);
-		if (h->value <= (uint64_t)(end - *p))
-			*p += h->value;
-		else
-			d->pb.skip = h->value;
+		pass(d, p, end, h->value);
 		return 0;
 	}
 	if (!wanted)
@@ -580,56 +586,62 @@ static const uint8_t *end_of(struct decode *d, const uint8_t *p, const uint8_t *
 	return *ret_last ? p + left : chunk_end;
 }
 
-/* Fields of the message on top, until there is something that step has to do. `end` is the
- * message's end (then `last`) or the chunk's. */
-static int read_message(struct decode *d, const uint8_t **p, const uint8_t *end,
-			const uint8_t *chunk_end, bool last)
+/* One field that is wanted, odd or cut, at *p. `end` is the message's end (then `last`) or the
+ * chunk's. */
+static int read_field(struct decode *d, const struct pb_level *l, const uint8_t **p,
+		      const uint8_t *end, const uint8_t *chunk_end, bool last)
 {
 	struct pb *pb = &d->pb;
-	const struct message *m = level(d)->m;
-	uint32_t depth = pb->depth;
 	struct head h;
-	int n, r;
+	int n = read_head(*p, end, &h), r;
 
-	while (*p < end && pb->depth == depth && !pb->skip && !pb->text) {
-		*p = skip_unwanted(m, *p, end);
-		if (*p == end)
-			break;
-		n = read_head(*p, end, &h);
-		if (n < 0 || (n == 0 && last))
-			return malformed(d, *p, "bad field");
-		if (n == 0) {
-			*p += gather(pb, *p, end, sizeof(pb->head));
-			return 0;
-		}
-		*p += n;
-		r = on_field(d, &h, p, chunk_end);
-		if (r < 0)
-			return r;
+	if (n < 0 || (n == 0 && last))
+		return malformed(d, *p, "bad field");
+	if (n == 0) {
+		*p += gather(pb, *p, end, sizeof(pb->head));
+		return 0;
 	}
-	return 0;
+	*p += n;
+	if (h.wire != WIRE_BYTES || h.number >= l->m->n_pb ||
+	    l->m->fields[h.number].op != FIELD_STR || h.value > (uint64_t)(end - *p))
+		return on_field(d, &h, p, chunk_end);
+	/* a whole text: half of all wanted fields */
+	r = fill_text(d, &l->m->fields[h.number], l->base, str_make(*p, h.value));
+	*p += h.value;
+	return r < 0 ? filled(d, *p, r) : 0;
 }
 
-/* Message after message, as long as nothing but reading on is to be done at their ends. */
-static int read_messages(struct decode *d, const uint8_t **at, const uint8_t *chunk_end)
+/* Fields, message after message, until there is something that step has to do. */
+static int read_messages(struct decode *d, const uint8_t **p, const uint8_t *chunk_end)
 {
 	struct pb *pb = &d->pb;
-	const uint8_t *p = *at, *end;
+	const uint8_t *end;
+	uint32_t depth;
 	bool last;
-	int r = 0;
+	int r;
 
-	look_ahead(pb, p, chunk_end);
-	while (r == 0 && pb->depth && level(d)->m && !pb->skip && !pb->text && !pb->n_head) {
-		end = end_of(d, p, chunk_end, &last);
-		if (p == end && (!last || level(d)->kind != PB_PLAIN))
-			break;
-		if (p == end)
-			pb->depth--;
-		else
-			r = read_message(d, &p, end, chunk_end, last);
+	look_ahead(pb, *p, chunk_end);
+	for (;;) {
+		const struct pb_level *l = level(d);
+
+		if (l->kind == PB_MAGIC)
+			return 0;
+		end = end_of(d, *p, chunk_end, &last);
+		depth = pb->depth;
+		while (pb->depth == depth) {
+			*p = skip_unwanted(l->m, *p, end);
+			if (*p == end)
+				break;
+			r = read_field(d, l, p, end, chunk_end, last);
+			if (r < 0 || pb->skip || pb->text || pb->n_head)
+				return r;
+		}
+		if (pb->depth != depth)
+			continue; /* into a message, or out of a bad one */
+		if (!last || l->kind != PB_PLAIN)
+			return 0;
+		pb->depth--;
 	}
-	*at = p;
-	return r;
 }
 
 static int step(struct decode *d, const uint8_t **p, const uint8_t *chunk_end)
