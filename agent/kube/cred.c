@@ -189,6 +189,21 @@ static void complain(struct kube_cred *c, struct buf *e)
 	log_warn("credentials: %s; what was read before stays in use", text);
 }
 
+/* Loads, and adds a complaint to those before. */
+static bool load_one(struct kube_cred *c, int (*load)(struct kube_cred *, struct buf *),
+		     struct buf *e)
+{
+	_buf_ struct buf one;
+
+	buf_init(&one, ERROR_MAX);
+	if (load(c, &one) == 0)
+		return true;
+	if (e->n)
+		(void)buf_append_str(e, STR("; "));
+	(void)buf_append_str(e, buf_str(&one));
+	return false;
+}
+
 /* One bad file does not keep the others from being read. */
 static void look(struct kube_cred *c, bool all)
 {
@@ -197,11 +212,11 @@ static void look(struct kube_cred *c, bool all)
 
 	buf_init(&e, ERROR_MAX);
 	if (c->token.path && (all || changed(&c->token)))
-		good &= token_load(c, &e) == 0;
+		good &= load_one(c, token_load, &e);
 	if (c->ca.path && (all || changed(&c->ca)))
-		good &= ca_load(c, &e) == 0;
+		good &= load_one(c, ca_load, &e);
 	if (all || changed(&c->cert) || changed(&c->key))
-		good &= client_load(c, &e) == 0;
+		good &= load_one(c, client_load, &e);
 	if (good)
 		c->logged[0] = '\0';
 	else
