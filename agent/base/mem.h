@@ -31,12 +31,12 @@
 #define MEM_PASTE(a, b)	 MEM_PASTE_(a, b)
 #define MIN(a, b)	 MEM_PICK(<, a, b, __COUNTER__)
 #define MAX(a, b)	 MEM_PICK(>, a, b, __COUNTER__)
-#define MEM_PICK(op, a, b, n)                                                                      \
-	({                                                                                         \
-		__typeof__(a) MEM_PASTE(pick_a_, n) = (a);                                         \
-		__typeof__(b) MEM_PASTE(pick_b_, n) = (b);                                         \
-		MEM_PASTE(pick_a_, n) op MEM_PASTE(pick_b_, n) ? MEM_PASTE(pick_a_, n)             \
-							       : MEM_PASTE(pick_b_, n);            \
+#define MEM_PICK(op, a, b, n)                                                                     \
+	({                                                                                        \
+		__typeof__(a) MEM_PASTE(pick_a_, n) = (a);                                        \
+		__typeof__(b) MEM_PASTE(pick_b_, n) = (b);                                        \
+		MEM_PASTE(pick_a_, n)                                                             \
+			op MEM_PASTE(pick_b_, n) ? MEM_PASTE(pick_a_, n) : MEM_PASTE(pick_b_, n); \
 	})
 
 static inline void mem_free_p(void *p)

@@ -267,7 +267,8 @@ static void streaming_list_goes_on_as_watch(void **state)
 		"&resourceVersion=");
 	assert_true(w.req.watch);
 	assert_string_equal(w.req.accept, "application/vnd.kubernetes.protobuf,application/json");
-	unsigned seconds = (unsigned)atoi(strstr(w.req.target, "timeoutSeconds=") + 15);
+	unsigned seconds =
+		(unsigned)strtoul(strstr(w.req.target, "timeoutSeconds=") + 15, NULL, 10);
 	assert_in_range(seconds, 300, 600);
 	assert_int_equal(head(&w, 200, JSON, 0), 0);
 	assert_int_equal(body(&w, EVENT("ADDED", "a", "8") EVENT("ADDED", "b", "3")), 0);
@@ -952,7 +953,8 @@ static void silence_limits(void **state)
 	/* Without a bookmark only the end that the server promised, and a minute. */
 	started(&w, 5 * S, "watch=1", NULL);
 	from = w.now;
-	unsigned seconds = (unsigned)atoi(strstr(w.req.target, "timeoutSeconds=") + 15);
+	unsigned seconds =
+		(unsigned)strtoul(strstr(w.req.target, "timeoutSeconds=") + 15, NULL, 10);
 	assert_int_equal(head(&w, 200, JSON, 0), 0);
 	assert_int_equal(run(&w, 700 * S), REFLECTOR_ABORT);
 	assert_int_equal(w.now - from, (seconds + 60) * S);
@@ -1148,7 +1150,8 @@ static void hours_of_quiet(void **state)
 	sync_by_stream(&w);
 	for (nsec_t until = w.now + 24 * 3600 * S; w.now < until; watches++) {
 		nsec_t open = w.now;
-		unsigned seconds = (unsigned)atoi(strstr(w.req.target, "timeoutSeconds=") + 15);
+		unsigned seconds =
+			(unsigned)strtoul(strstr(w.req.target, "timeoutSeconds=") + 15, NULL, 10);
 
 		while (w.now + 60 * S < open + seconds * S) {
 			assert_int_equal(run(&w, 60 * S), REFLECTOR_NONE);
