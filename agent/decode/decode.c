@@ -33,7 +33,8 @@ int decode_new(const struct decode_opts *o, struct decode **ret)
 	d->body = o->body;
 	d->labels = o->labels;
 	d->n_labels = o->n_labels;
-	d->max_object = o->max_object ? o->max_object : DECODE_MAX_OBJECT;
+	d->max_object =
+		o->max_object ? MIN(o->max_object, (size_t)DECODE_TOP_OBJECT) : DECODE_MAX_OBJECT;
 	d->item_message = message_of_shape(o->shape);
 	d->want_labels = o->n_labels > 0 || o->shape == SHAPE_NODE;
 	/* Room for what short texts and growing arrays waste; whoever needs more is hostile. */

@@ -6,6 +6,9 @@
  * The caller is called back for each whole object, in order, and for the parts
  * around it. A bad object costs that object (on_bad); a bad frame or body ends
  * the stream with an error. No sockets, no clocks.
+ *
+ * What is said never depends on where the bytes were cut. Texts are UTF-8: bytes
+ * that are not, and lone halves of surrogates, become U+FFFD; NUL may be in them.
  */
 #pragma once
 
@@ -51,9 +54,10 @@ struct decode_ops {
 	/* An item of a list (type EVENT_ADDED) or the object of a watch event (ADDED, MODIFIED,
 	 * DELETED, BOOKMARK; a bookmark's object has only its metadata). */
 	int (*on_object)(void *ctx, enum event_type type, const struct object *o);
-	/* Once per list body, at its end. */
+	/* Once per list body, by decode_finish: the list is whole. */
 	int (*on_list)(void *ctx, const struct list_meta *m);
-	/* A Status: an ERROR event, or the body when a list or object body turns out to be one. */
+	/* A Status: an ERROR event, or the body (by decode_finish) when that is one, whatever was
+	 * asked for. Also the one without kind and apiVersion that a timed-out server sends. */
 	int (*on_status)(void *ctx, const struct api_status *s);
 	/* An object was left out (or cut, BAD_TOO_MANY). `name` is what is known of it, may be
 	 * empty. */
@@ -74,10 +78,12 @@ struct decode_opts {
 /* 0 or -ENOMEM. */
 int decode_new(const struct decode_opts *o, struct decode **ret);
 void decode_free(struct decode **d);
-/* Feeds bytes. 0, or -EBADMSG (malformed; decode_error says what and where), -ENOMEM, or what a
- * callback returned. After an error only decode_free is allowed. */
+/* Feeds bytes. 0, or -EBADMSG (malformed; decode_error says what and where), -ENOMEM (an object was
+ * lost: the stream must be read anew), or what a callback returned. An error stays: feeding on
+ * returns it again. */
 int decode_feed(struct decode *d, const void *p, size_t n);
-/* The body is over: 0, or -EBADMSG when it ended inside a frame, an object or a list. */
+/* The body is over, once: 0, what a callback returned, or -EBADMSG when it ended inside a frame, an
+ * object or a list, or is another kind of body than was asked for. */
 int decode_finish(struct decode *d);
 /* "bad frame length at byte 1234"; borrowed, "" when there was no error. */
 const char *decode_error(const struct decode *d);
@@ -86,6 +92,7 @@ uint64_t decode_offset(const struct decode *d);
 size_t decode_bytes(const struct decode *d);
 
 /* The format of a body: by Content-Type ("application/vnd.kubernetes.protobuf;stream=watch",
- * "application/json"), by its first bytes when there is none: 0, or -EPROTONOSUPPORT for anything
- * else (text, HTML, yaml). `head` may be empty. */
+ * "application/json"), by its first bytes when there is none, and JSON for text/plain that begins
+ * with '{' (a timed-out server's Status): 0, or -EPROTONOSUPPORT for anything else (text, HTML,
+ * yaml). `head` may be empty. */
 int decode_sniff(struct str content_type, struct str head, enum decode_format *ret);

@@ -15,6 +15,7 @@
 #include "decode/json_scan.h"
 
 #define DECODE_MAX_OBJECT (4u << 20) /* bytes; decode_opts.max_object 0 */
+#define DECODE_TOP_OBJECT (1u << 30) /* bytes; a larger decode_opts.max_object means this */
 #define DECODE_MAX_TOP	  65536	     /* bytes of texts around the objects; over it: malformed */
 #define DECODE_MAX_KEY	  512	     /* bytes; a longer key or enum text cannot be a wanted one */
 #define DECODE_MAX_DEPTH  64	     /* JSON nesting; deeper objects are BAD_TOO_DEEP */

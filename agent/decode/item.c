@@ -162,9 +162,11 @@ static int object_end(struct decode *d)
 
 static int list_end(struct decode *d)
 {
+	/* A custom resource's list may be called anything; those come in JSON. */
+	bool named = d->format == DECODE_JSON && d->top.has_items && d->top.kind.n;
 	int r;
 
-	if (!str_ends(d->top.kind, STR("List")))
+	if (!named && !str_ends(d->top.kind, STR("List")))
 		return fill_error(d, -EBADMSG, d->offset, "not a list but kind '%.*s'",
 				  (int)MIN(d->top.kind.n, (size_t)64),
 				  d->top.kind.p ? d->top.kind.p : "");

@@ -268,6 +268,9 @@ static int on_raw(struct decode *d, const uint8_t *p, uint64_t n)
 		return 0;
 	}
 	if (d->body == DECODE_LIST) {
+		if (kind.n && !str_ends(kind, STR("List")))
+			return fill_error(d, -EBADMSG, at, "protobuf: not a list but kind '%.*s'",
+					  (int)MIN(kind.n, (size_t)64), kind.p);
 		push(d, &message_list, &d->top, at + n, PB_PLAIN);
 		return 0;
 	}

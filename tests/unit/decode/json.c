@@ -113,6 +113,8 @@ static void test_json_values(void **state)
 	       STR("{\"kind\":\"PodList\",\"items\":null,\"metadata\":{\"remainingItemCount\":5,"
 		   "\"continue\":\"c\"}} \n"),
 	       0, "LIST continue=1:c remaining=5\n");
+	/* a custom resource's list may have any name */
+	expect(DECODE_LIST, STR("{\"kind\":\"Things\",\"items\":[]}"), 0, END_LINE);
 	/* metadata behind the items, kind behind them too */
 	expect(DECODE_LIST,
 	       STR("{\"items\":[" GOOD

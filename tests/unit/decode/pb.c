@@ -388,7 +388,7 @@ static void test_broken_bodies(void **state)
 	body = unknown("PodList", &list);
 	expect(DECODE_LIST, &body, -EBADMSG, GOOD_LINE, "value of a wrong type");
 	body = unknown("Pod", &p);
-	expect(DECODE_LIST, &body, -EBADMSG, "", "not a list but kind 'Pod'");
+	expect(DECODE_LIST, &body, -EBADMSG, "", "protobuf: not a list but kind 'Pod', at byte 17");
 	expect(DECODE_STATUS, &body, -EBADMSG, "", "not a Status but kind 'Pod'");
 	expect(DECODE_OBJECT, &body, 0, GOOD_LINE, "");
 }
