@@ -203,16 +203,44 @@ static void test_install_hint(void **state)
 	assert_failed(f, -EIO, "status 3 (apt install it)");
 }
 
+/* The process named in f->out has ended; nobody need have reaped it. */
+static void assert_gone(struct fixture *f)
+{
+	char path[64], state = 'Z';
+	FILE *r = fopen(f->out, "re");
+	int pid = 0;
+
+	assert_non_null(r);
+	assert_int_equal(fscanf(r, "%d", &pid), 1);
+	(void)fclose(r);
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	for (int i = 0; i < 100; i++) {
+		r = fopen(path, "re");
+		if (!r)
+			return;
+		(void)fscanf(r, "%*d %*s %c", &state);
+		(void)fclose(r);
+		if (state == 'Z')
+			return;
+		turn(f, 10);
+	}
+	fail_msg("process %d still runs", pid);
+}
+
 static void test_slow(void **state)
 {
 	struct fixture *f = *state;
 	nsec_t began = clock_mono();
+	char script[256];
 
-	/* The second sleep is a grandchild that holds the pipe. */
-	run_with(f, "echo waiting >&2; sleep 60 & sleep 60", (struct exec_config){0},
+	/* The first sleep is a grandchild that holds the pipe. */
+	(void)snprintf(script, sizeof(script), "echo waiting >&2; sleep 60 & echo $! >%s; sleep 60",
+		       f->out);
+	run_with(f, script, (struct exec_config){0},
 		 (struct exec_cred_opts){.timeout = 300 * NSEC_PER_MSEC});
 	assert_failed(f, -ETIMEDOUT, "gave no answer within 0.3 s: waiting");
 	assert_true(clock_mono() - began < 10 * NSEC_PER_SEC);
+	assert_gone(f);
 }
 
 static void test_closed_output_but_alive(void **state)
