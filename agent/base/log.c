@@ -1,6 +1,8 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
 
 #include <stdarg.h>
 #include <stdint.h>
@@ -26,20 +28,30 @@ bool log_enabled(enum log_level level)
 	return level <= log_level;
 }
 
-/* Names come from the cluster: control bytes must not reach a terminal or break a line. */
-static size_t log_escape(char *out, size_t cap, const char *in)
+/* Names come from the cluster: control characters must not reach a terminal or break a line (C0,
+ * DEL, and C1, which has one-character escape sequences), and a JSON line must be UTF-8. */
+static size_t log_escape(char *out, size_t cap, struct str in)
 {
 	size_t n = 0;
 
-	for (; *in && n + 7 < cap; in++) {
-		unsigned char c = (unsigned char)*in;
+	while (in.n && n + 7 < cap) {
+		size_t len = str_utf8(in);
+		unsigned int c = (unsigned char)in.p[0];
 
+		if (len == 2 && c == 0xc2)
+			c = (unsigned char)in.p[1]; /* U+0080 to U+00BF */
 		if (log_json && (c == '"' || c == '\\'))
 			out[n++] = '\\';
-		if (c < 0x20 || c == 0x7f)
+		if (len == 0) {
+			memcpy(out + n, "\xef\xbf\xbd", 3); /* U+FFFD */
+			n += 3;
+		} else if (len < 3 && (c < 0x20 || (c >= 0x7f && c < 0xa0))) {
 			n += (size_t)snprintf(out + n, cap - n, "\\u%04x", c);
-		else
-			out[n++] = (char)c;
+		} else {
+			memcpy(out + n, in.p, len);
+			n += len;
+		}
+		in = str_from(in, MAX(len, (size_t)1));
 	}
 	out[n] = '\0';
 	return n;
@@ -53,7 +65,7 @@ static void log_line(enum log_level level, const char *msg)
 	struct tm tm;
 	int n;
 
-	(void)log_escape(text, sizeof(text), msg);
+	(void)log_escape(text, sizeof(text), str_of(msg));
 	(void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", gmtime_r(&sec, &tm));
 	n = snprintf(line, sizeof(line),
 		     log_json ? "{\"time\":\"%s.%03uZ\",\"level\":\"%s\",\"msg\":\"%s\"}\n"

@@ -104,5 +104,9 @@ static inline struct str str_trim(struct str s)
 /* A NUL-terminated heap copy; NULL when memory is short. The caller frees it. */
 char *str_dup(struct str s);
 
+/* Bytes of the UTF-8 character at the start of `s` (RFC 3629), 0 when there is none: a stray or
+ * missing byte, an overlong form, a surrogate, over U+10FFFF, or the end. */
+size_t str_utf8(struct str s);
+
 /* Decimal digits only, nothing else around them. 0, -EBADMSG (not a number) or -ERANGE. */
 int str_to_u64(struct str s, unsigned long long *ret_value);
