@@ -274,6 +274,18 @@ static int token(struct decode *d, const char *from, const char *to, size_t max,
 	return !j->too_long;
 }
 
+/* The string at *p, when it is whole, has no escapes and at most `max` bytes: nearly all are. */
+static inline bool simple_string(const char **p, const char *end, size_t max, struct str *ret)
+{
+	const char *from = *p + 1, *to = json_scan_string(from, end);
+
+	if (to == end || *to != '"' || (size_t)(to - from) > max)
+		return false;
+	*ret = str_make(from, (size_t)(to - from));
+	*p = to + 1;
+	return true;
+}
+
 /* Goes on in a string. *ret_end is its closing quote, or NULL when the chunk ended first. */
 static int scan_string(struct decode *d, const char *p, const char *end, const char **ret_end)
 {
@@ -527,31 +539,44 @@ static void drop_item(struct decode *d)
 	begin_skip(d, open);
 }
 
-static int on_value(struct decode *d, const char **p, const char *end)
+static bool is_text(const struct field *f)
+{
+	return f->op == FIELD_STR || f->op == FIELD_TRUE || f->op == FIELD_PHASE ||
+	       f->op == FIELD_EVENT || f->op == FIELD_TIME;
+}
+
+static int on_string(struct decode *d, const char **p, const char *end)
 {
 	struct json *j = &d->json;
 	const struct field *f = j->field;
-	bool text;
+	bool wanted = f && is_text(f) && !level(d)->array;
+	const char *at = *p;
+	struct str s;
 
+	if (simple_string(p, end, d->max_object, &s)) {
+		value_done(d);
+		return wanted ? filled(d, f, *p - 1, fill_text(d, f, j->base, s))
+			      : mismatch(d, f, at + 1);
+	}
+	++*p;
+	begin_token(j, wanted ? JSON_IN_TEXT : JSON_IN_STRING);
+	return wanted ? in_text(d, p, end) : mismatch(d, f, at + 1);
+}
+
+static int on_value(struct decode *d, const char **p, const char *end)
+{
 	switch (**p) {
 	case '{':
 		return open_object(d, p);
 	case '[':
 		return open_array(d, p);
 	case '"':
-		text = f && !level(d)->array &&
-		       (f->op == FIELD_STR || f->op == FIELD_TRUE || f->op == FIELD_PHASE ||
-			f->op == FIELD_EVENT || f->op == FIELD_TIME);
-		++*p;
-		begin_token(j, text ? JSON_IN_TEXT : JSON_IN_STRING);
-		if (text)
-			return in_text(d, p, end);
-		return mismatch(d, f, *p);
+		return on_string(d, p, end);
 	default:
 		if (**p != '-' && (**p < '0' || **p > '9') && **p != 't' && **p != 'f' &&
 		    **p != 'n')
 			return expected(d, *p, "a value");
-		begin_token(j, JSON_IN_SCALAR);
+		begin_token(&d->json, JSON_IN_SCALAR);
 		return in_scalar(d, p, end);
 	}
 }
@@ -559,7 +584,16 @@ static int on_value(struct decode *d, const char **p, const char *end)
 static int on_key(struct decode *d, const char **p, const char *end)
 {
 	struct json *j = &d->json;
+	struct str key;
+	int r;
 
+	if (**p == '"' && simple_string(p, end, DECODE_MAX_KEY, &key)) {
+		j->state = JSON_COLON;
+		r = find_field(d, key);
+		if (r < 0)
+			r = filled(d, level(d)->field, *p, r);
+		return r < 0 ? r : go_on_to_value(d, p, end);
+	}
 	if (**p == '"') {
 		++*p;
 		begin_token(j, JSON_IN_KEY);
