@@ -4,6 +4,7 @@ import time
 
 from agents import Reducer
 from cluster import Cluster, wait_for
+from kube import ApiError
 from kubelet import Kubelets
 from truth import Truth
 
@@ -104,6 +105,11 @@ class Rig:
                 and s.get("updatedReplicas", 0) == s.get("availableReplicas", 0) == want
                 and s.get("replicas", 0) == want and len(self.pods(ns, name)) == want)
 
+    def replicas_run(self, ns, name):
+        """As many pods of that StatefulSet run as it asks for."""
+        want = self.get("StatefulSet", ns, name)["spec"]["replicas"]
+        return self.running(ns, name, want)
+
     # Waiting and comparing.
 
     def settle(self, until=None, seconds=40):
@@ -136,16 +142,31 @@ class Rig:
             agents = [a for a in self.agents.values() if a.proc]
         if not agents:
             raise Failure("no agent is running")
-        end = time.monotonic() + seconds
+        began, late = time.monotonic(), []
         while True:
-            self.truth.refresh()
+            known = self.refresh_truth()
             wrong = {a: d for a, d in ((a, self.differences(a)) for a in agents) if d}
-            if not wrong:
+            waited = time.monotonic() - began
+            if known and not wrong:
                 break
-            if time.monotonic() > end:
+            if waited > seconds:
                 raise Failure(_report(wrong, seconds))
+            late = [a.name for a in wrong]
             time.sleep(0.15)
+        if waited > 5:
+            print("e2e:          the last to be right, after %.1f s: %s" % (
+                waited, ", ".join(late)), flush=True)
         self.check_problems()
+
+    def refresh_truth(self):
+        """False while the server has no answer: a fresh one still reads some kinds from etcd."""
+        try:
+            self.truth.refresh()
+            return True
+        except ApiError as e:
+            if e.code not in (403, 429, 500, 503, 504):
+                raise
+        return False
 
     def check_problems(self):
         problems = self.reducer.take_problems() + self.kubelets.problems

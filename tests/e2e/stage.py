@@ -115,7 +115,7 @@ class Stage(Rig):
                 "client-certificate": cert + ".crt", "client-key": cert + ".key"})
             # The ways a DaemonSet sets them: the environment for one, flags for the other.
             args = [] if i == 1 else ["--scope", "node", "--node-name", node,
-                                      "--owner-refresh", "2s"]
+                                      "--owner-refresh", "10s"]
             env = {"KUBECONFIG": config}
             if i == 1:
                 env.update(NODE_NAME=node, KINDRED_SCOPE="node")

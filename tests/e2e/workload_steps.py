@@ -34,7 +34,7 @@ class WorkloadSteps(Stage):
         self.odd_owners()
         self.cron_run("nightly", "nightly-1", 600)
         self.settle(lambda: self.rolled("shop", "web") and self.rolled("shop", "api")
-                    and self.running("shop", "db", 2) and self.running("kindred", "logs", 3))
+                    and self.replicas_run("shop", "db") and self.running("kindred", "logs", 3))
         self.reducer.start()
         for agent in self.agents.values():
             agent.start()
@@ -70,11 +70,13 @@ class WorkloadSteps(Stage):
         """scaling up and down"""
         self.scale("Deployment", "shop", "web", 7)
         self.scale("StatefulSet", "shop", "db", 4)
-        self.settle_and_check(lambda: self.rolled("shop", "web") and self.running("shop", "db", 4))
+        self.settle_and_check(lambda: self.rolled("shop", "web")
+                              and self.replicas_run("shop", "db"))
         self.scale("Deployment", "shop", "web", 2)
         self.scale("StatefulSet", "shop", "db", 1)
         self.scale("ReplicaSet", "shop", "alone", 1)
-        self.settle_and_check(lambda: self.rolled("shop", "web") and self.running("shop", "db", 1))
+        self.settle_and_check(lambda: self.rolled("shop", "web")
+                              and self.replicas_run("shop", "db"))
 
     def step_rollout(self):
         """rollouts, forward and back"""
@@ -83,13 +85,14 @@ class WorkloadSteps(Stage):
         self.settle_and_check(lambda: self.rolled("shop", "web") and self.rolled("shop", "api"))
         self.set_image("Deployment", "shop", "web", "app:1")
         self.set_image("StatefulSet", "shop", "db", "app:2")
-        self.settle_and_check(lambda: self.rolled("shop", "web") and self.running("shop", "db", 1))
+        self.settle_and_check(lambda: self.rolled("shop", "web")
+                              and self.replicas_run("shop", "db"))
 
     def step_same_name(self):
         """a pod that comes again under its name with another uid"""
         before = self.get("Pod", "shop", "db-0")["metadata"]["uid"]
         self.delete("Pod", "shop", "db-0")
-        self.settle_and_check(lambda: self.running("shop", "db", 1) and self.get(
+        self.settle_and_check(lambda: self.replicas_run("shop", "db") and self.get(
             "Pod", "shop", "db-0")["metadata"]["uid"] != before)
 
     def step_live_pod(self):
@@ -166,9 +169,9 @@ class WorkloadSteps(Stage):
         self.settle_and_check(lambda: self.gone("ReplicaSet", "shop", "family"))
 
     def owners_read_again(self):
-        """node-2 reads owners again after 2 s, on the next event of their pods."""
+        """node-2 reads owners again after 10 s, on the next event of their pods."""
         agent = self.agents["node-2"]
-        time.sleep(2.1)
+        time.sleep(10.1)
         self.annotate("shop", "stray", touched="yes")
         agent.late_owners = False
         try:
