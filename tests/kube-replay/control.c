@@ -50,12 +50,12 @@ static json_t *watches_json(const struct server *s, bool *ret_delivered)
 		left = s->store.kinds[c->req.kind].n_events;
 		left -= MIN(left, watch_cursor(c->watch));
 		*ret_delivered = *ret_delivered && left == 0 && conn_backlog(c) == 0;
-		json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I}",
-						     "resource", kind_info[c->req.kind].plural,
-						     "target", c->req.target, "protobuf",
-						     c->req.enc.pb, "metadata", c->req.enc.meta,
-						     "events_left", (json_int_t)left,
-						     "bytes_waiting", (json_int_t)conn_backlog(c)));
+		json_array_append_new(all, json_pack("{s:s, s:s, s:b, s:b, s:I, s:I}", "resource",
+						     kind_info[c->req.kind].plural, "target",
+						     c->req.target, "protobuf", c->req.enc.pb,
+						     "metadata", c->req.enc.meta, "events_left",
+						     (json_int_t)left, "bytes_waiting",
+						     (json_int_t)conn_backlog(c)));
 	}
 	return all;
 }
