@@ -108,6 +108,9 @@ $(O)/tests/unit/%: $(O)/tests/unit/%.o $(TLIB_OBJ) $(O)/libkindred.a
 	$(call msg,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $(WRAP) -o $@ $^ $(LIBS) $(TEST_LIBS)
 
+# Tests of the whole process run the programs beside them.
+$(filter $(O)/tests/unit/agent/%,$(UNIT_BIN)): | $(O)/kindred $(O)/kube-replay
+
 define tool
 $(O)/$(1): $(patsubst %.c,$(O)/%.o,$(wildcard tests/$(1)/*.c)) $(TOOL_TLIB) $(O)/libkindred.a
 	$$(call msg,LD,$$@)
