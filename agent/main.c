@@ -57,6 +57,7 @@ int main(int argc, char **argv)
 {
 	const struct command *c;
 
+	mem_setup();
 	if (argc < 2) {
 		help_print(commands, ARRAY_SIZE(commands));
 		return EXIT_USAGE;

@@ -58,7 +58,7 @@ int index_reserve(struct index *x, uint32_t n)
 
 	/* At most 13/16 full: probes stay short, memory stays small. */
 	while (((uint64_t)x->n + n) * 16 > size * 13)
-		size += size / 2;
+		size += size / 4;
 	if (size > MAX_SLOTS)
 		return -ENOMEM;
 	return size == x->size ? 0 : index_resize(x, (uint32_t)size);

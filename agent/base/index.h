@@ -4,7 +4,7 @@
  * index_next until the record's key is the wanted one.
  *
  * Open addressing, linear probing, deletion by shifting back (no tombstones),
- * growth by half so that memory follows the number of entries closely. Several
+ * growth by a quarter so that memory follows the number of entries closely. Several
  * ids may share one hash or one key. Changing the index ends a walk.
  */
 #pragma once

@@ -25,18 +25,22 @@
 		take_v_;                \
 	})
 
+/* To be called first in main: large arrays that were outgrown go back to the system, instead of
+ * leaving holes (glibc else raises its limit for mmap with each one that is freed). */
+void mem_setup(void);
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 /* Each argument is evaluated once; the counter keeps nested uses apart. */
 #define MEM_PASTE_(a, b) a##b
 #define MEM_PASTE(a, b)	 MEM_PASTE_(a, b)
 #define MIN(a, b)	 MEM_PICK(<, a, b, __COUNTER__)
 #define MAX(a, b)	 MEM_PICK(>, a, b, __COUNTER__)
-#define MEM_PICK(op, a, b, n)                                                                     \
-	({                                                                                        \
-		__typeof__(a) MEM_PASTE(pick_a_, n) = (a);                                        \
-		__typeof__(b) MEM_PASTE(pick_b_, n) = (b);                                        \
-		MEM_PASTE(pick_a_, n)                                                             \
-			op MEM_PASTE(pick_b_, n) ? MEM_PASTE(pick_a_, n) : MEM_PASTE(pick_b_, n); \
+#define MEM_PICK(op, a, b, n)                                                             \
+	({                                                                                \
+		__typeof__(a) MEM_PASTE(pick_a_, n) = (a);                                \
+		__typeof__(b) MEM_PASTE(pick_b_, n) = (b);                                \
+		MEM_PASTE(pick_a_, n)                                                     \
+		op MEM_PASTE(pick_b_, n) ? MEM_PASTE(pick_a_, n) : MEM_PASTE(pick_b_, n); \
 	})
 
 static inline void mem_free_p(void *p)

@@ -15,15 +15,9 @@
 
 #define MAX_FORMER 8 /* former addresses of one pod; over it the oldest is forgotten */
 
-struct container_rec *body_containers(const struct pod_body *b)
-{
-	return (struct container_rec *)(uintptr_t)b->data;
-}
-
 struct addr_rec *body_addrs(const struct pod_body *b)
 {
-	return (struct addr_rec *)(uintptr_t)(b->data +
-					      b->n_containers * sizeof(struct container_rec));
+	return (struct addr_rec *)(uintptr_t)b->data;
 }
 
 struct former_rec *body_former(const struct pod_body *b)
@@ -31,9 +25,14 @@ struct former_rec *body_former(const struct pod_body *b)
 	return (struct former_rec *)(body_addrs(b) + b->n_addrs);
 }
 
+struct container_rec *body_containers(const struct pod_body *b)
+{
+	return (struct container_rec *)(body_former(b) + b->n_former);
+}
+
 struct str body_name(const struct pod_body *b)
 {
-	return str_make(body_former(b) + b->n_former, b->name_len);
+	return str_make(body_containers(b) + b->n_containers, b->name_len);
 }
 
 /* "containerd://<64 hex>" → where the digits begin, 0 when it has another form. */
@@ -45,7 +44,20 @@ static size_t id_digits(struct str id)
 	return from && id.n - from == 64 ? from : 0;
 }
 
-int body_id_parse(struct inventory *v, struct str id, struct container_rec *ret)
+/* The number of a runtime's scheme, taken up when it is new; 0 when there is no place or memory. */
+static uint8_t scheme_number(struct inventory *v, struct str scheme)
+{
+	for (uint8_t i = 0; i < INVENTORY_MAX_SCHEMES; i++) {
+		if (!v->schemes[i] && intern_get(&v->strings, scheme, &v->schemes[i]) < 0)
+			return 0;
+		if (str_eq(intern_str(&v->strings, v->schemes[i]), scheme))
+			return (uint8_t)(i + 1);
+	}
+	return 0;
+}
+
+/* Fills the id fields of a new record; takes a reference on interned text. */
+static int id_get(struct inventory *v, struct str id, struct container_rec *ret)
 {
 	size_t from = id_digits(id);
 	pool_id text = 0;
@@ -55,15 +67,16 @@ int body_id_parse(struct inventory *v, struct str id, struct container_rec *ret)
 	if (str_empty(id))
 		return 0;
 	if (from && uid_hex(id.p + from, 64, ret->id)) {
-		r = intern_get(&v->strings, str_make(id.p, from - 3), &ret->scheme);
-		if (r < 0)
-			return r;
+		ret->scheme = scheme_number(v, str_make(id.p, from - 3));
 		ret->id_form = ID_HEX64;
-		return 0;
+		if (ret->scheme)
+			return 0;
 	}
 	r = intern_get(&v->strings, id, &text);
-	if (r < 0)
+	if (r < 0) {
+		ret->id_form = ID_NONE;
 		return r;
+	}
 	memset(ret->id, 0, sizeof(ret->id));
 	memcpy(ret->id, &text, sizeof(text));
 	ret->id_form = ID_TEXT;
@@ -79,21 +92,20 @@ static void container_put(struct inventory *v, const struct container_rec *c)
 {
 	if (c->id_form == ID_TEXT)
 		intern_put(&v->strings, store_text_id(c->id));
-	intern_put(&v->strings, c->scheme);
 	intern_put(&v->strings, c->name);
 	intern_put(&v->strings, c->image);
 }
 
 static int container_get(struct inventory *v, const struct container *in, struct container_rec *out)
 {
-	int r = body_id_parse(v, in->id, out);
+	int r = id_get(v, in->id, out);
 
 	if (r == 0)
 		r = intern_get(&v->strings, in->name, &out->name);
 	if (r == 0)
 		r = intern_get(&v->strings, in->image, &out->image);
-	out->type = (uint8_t)in->type;
-	out->state = (uint8_t)in->state;
+	out->type = (uint8_t)in->type & 3;
+	out->state = (uint8_t)in->state & 3;
 	return r;
 }
 
@@ -193,7 +205,7 @@ int body_new(struct inventory *v, const struct object *o, const struct pod_body 
 	memcpy(body_addrs(b), addrs.addrs, addrs.n_addrs * sizeof(struct addr_rec));
 	memcpy(body_former(b), addrs.former, addrs.n_former * sizeof(struct former_rec));
 	if (o->meta.name.n)
-		memcpy(body_former(b) + b->n_former, o->meta.name.p, o->meta.name.n);
+		memcpy(body_containers(b) + b->n_containers, o->meta.name.p, o->meta.name.n);
 	v->body_bytes += bytes;
 	v->n_containers += n;
 	for (uint32_t i = 0; r == 0 && i < n; i++)

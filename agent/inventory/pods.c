@@ -312,7 +312,7 @@ static void print_container_id(const struct inventory *v, const struct container
 	}
 	if (c->id_form != ID_HEX64)
 		return;
-	s = intern_str(&v->strings, c->scheme);
+	s = intern_str(&v->strings, v->schemes[c->scheme - 1]);
 	n = snprintf(out, 256 - 64, "%.*s://", STR_ARG(s));
 	n = MIN(n, 256 - 65);
 	for (size_t i = 0; i < sizeof(c->id); i++) {

@@ -22,13 +22,15 @@ struct uid_key {
 	enum uid_form form;
 };
 
+#define INVENTORY_MAX_SCHEMES 8 /* ids of further runtimes are kept as text */
+
 enum id_form { ID_NONE, ID_HEX64, ID_TEXT };
 
 struct container_rec {
 	uint8_t id[32]; /* ID_HEX64: the digest; ID_TEXT: the interned text in the first four */
-	pool_id scheme; /* ID_HEX64: "containerd", interned */
 	pool_id name, image;
-	uint8_t id_form, type, state;
+	uint8_t scheme; /* ID_HEX64: 1-based index into the inventory's schemes ("containerd") */
+	uint8_t id_form : 2, type : 2, state : 2;
 	uint8_t marks; /* one bit a cursor */
 };
 
@@ -42,7 +44,7 @@ struct former_rec { /* one that it had */
 };
 
 /* The variable part of a pod, one allocation:
- * containers[n_containers], addrs[n_addrs], former[n_former], name[name_len]. */
+ * addrs[n_addrs], former[n_former], containers[n_containers], name[name_len]. */
 struct pod_body {
 	uint32_t bytes;
 	uint16_t n_containers, name_len;
@@ -118,6 +120,8 @@ struct inventory {
 	uint8_t cursor_mask;
 	struct source *sources;
 	uint16_t n_sources;
+	pool_id schemes[INVENTORY_MAX_SCHEMES]; /* runtimes that container ids name; held for good
+						 */
 	size_t body_bytes, name_bytes;
 	uint32_t n_containers;
 	struct inventory_stats stats; /* the counters; gauges are filled on request */
@@ -154,9 +158,6 @@ struct container_rec *body_containers(const struct pod_body *b);
 struct addr_rec *body_addrs(const struct pod_body *b);
 struct former_rec *body_former(const struct pod_body *b);
 struct str body_name(const struct pod_body *b);
-/* Splits "containerd://<64 hex>" into a record's id fields: without references (`find`) or taking
- * them. */
-int body_id_parse(struct inventory *v, struct str id, struct container_rec *ret);
 uint32_t body_id_hash(const struct inventory *v, const struct container_rec *c);
 
 /* pods.c */

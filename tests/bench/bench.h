@@ -6,4 +6,5 @@
 #include <stdbool.h>
 
 void bench_decode(void);
+void bench_generated(void);
 void bench_cluster(void);

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "core/core.h"
+#include "tests/bench/population.h"
 #include "tests/lib/gen.h"
 
 #include <assert.h>
@@ -24,72 +25,9 @@
 #include <unistd.h>
 
 #define BASE_PODS    200
-#define BULK	     6800 /* bytes: pods become 7 to 8 KB of protobuf, as large clusters have them */
 #define CHUNK	     65536
 #define EVENTS	     5000
 #define EVENT_GAP_US 1000 /* 1,000 events a second */
-
-/* ---- the generated cluster ------------------------------------------------------------------- */
-
-static void text(char *out, size_t cap, const char *fmt, uint32_t n)
-{
-	(void)snprintf(out, cap, fmt, n); /* NOLINT: fmt is a literal of the caller */
-}
-
-static void make_uid(char out[40], uint32_t space, uint32_t n)
-{
-	(void)snprintf(out, 40, "%08x-%04x-4abc-8def-%012x", n * 2654435761U, space, n);
-}
-
-static void make_ref(struct gen_object *o, const char *api, const char *kind, uint32_t space,
-		     uint32_t n)
-{
-	o->has_owner = true;
-	(void)snprintf(o->owner.api_version, sizeof(o->owner.api_version), "%s", api);
-	(void)snprintf(o->owner.kind, sizeof(o->owner.kind), "%s", kind);
-	(void)snprintf(o->owner.name, sizeof(o->owner.name), "workload-%u-of-team-%u", n, n % 97);
-	make_uid(o->owner.uid, space, n);
-}
-
-static void make_owner(struct gen_object *o, bool job, uint32_t n)
-{
-	*o = (struct gen_object){.kind = job ? KIND_JOB : KIND_REPLICASET, .rv = 1000 + n};
-	(void)snprintf(o->api_version, sizeof(o->api_version), job ? "batch/v1" : "apps/v1");
-	(void)snprintf(o->kind_text, sizeof(o->kind_text), job ? "Job" : "ReplicaSet");
-	text(o->ns, sizeof(o->ns), "namespace-%u", n % 200);
-	text(o->name, sizeof(o->name), "workload-%u-5d8f9c7b64", n);
-	make_uid(o->uid, job ? 2 : 1, n);
-	/* Two revisions a Deployment: its owner record is shared. */
-	make_ref(o, job ? "batch/v1" : "apps/v1", job ? "CronJob" : "Deployment", 3,
-		 job ? n : n / 2);
-	o->bulk = 900;
-}
-
-static void make_container(struct gen_container *c, uint32_t pod, uint32_t i)
-{
-	(void)snprintf(c->id, sizeof(c->id), "containerd://%08x%08x%048x", pod * 2246822519U, i,
-		       pod);
-	text(c->name, sizeof(c->name), i ? "sidecar" : "app-%u", pod % 300);
-	text(c->image, sizeof(c->image), "registry.example.com/team/app-%u:1.2.3", pod % 1000 + i);
-}
-
-static void make_pod(struct gen_object *o, uint32_t n, uint32_t owners)
-{
-	*o = (struct gen_object){.kind = KIND_POD, .rv = 5000 + n, .phase = POD_PHASE_RUNNING};
-	(void)snprintf(o->api_version, sizeof(o->api_version), "v1");
-	(void)snprintf(o->kind_text, sizeof(o->kind_text), "Pod");
-	text(o->ns, sizeof(o->ns), "namespace-%u", n % 200);
-	text(o->name, sizeof(o->name), "workload-%u-5d8f9c7b64-x7k2p", n);
-	make_uid(o->uid, 0, n);
-	make_ref(o, "apps/v1", "ReplicaSet", 1, n % MAX(owners, 1U));
-	text(o->node, sizeof(o->node), "node-%u.example.internal", n % 5000);
-	(void)snprintf(o->ips[0], sizeof(o->ips[0]), "10.%u.%u.%u", n >> 16 & 255, n >> 8 & 255,
-		       n & 255);
-	o->n_containers = 1 + n % 2;
-	for (uint32_t i = 0; i < o->n_containers; i++)
-		make_container(&o->containers[i], n, i);
-	o->bulk = BULK + n % 1000;
-}
 
 /* ---- the pipe between parent and child ------------------------------------------------------- */
 
@@ -150,18 +88,18 @@ static void produce(int fd, uint32_t pods)
 
 	for (uint32_t i = 0; i < pods; i++) {
 		if (i < sets) {
-			make_owner(&o, false, i);
+			population_owner(&o, false, i);
 			assert(gen_event(&o, GEN_PB, true, EVENT_ADDED, false, &b[1]) == 0);
 		}
 		if (i < jobs) {
-			make_owner(&o, true, i);
+			population_owner(&o, true, i);
 			assert(gen_event(&o, GEN_PB, true, EVENT_ADDED, false, &b[2]) == 0);
 		}
 		if (i + 1 == sets)
 			end_list(&b[1], "apps/v1", "ReplicaSet");
 		if (i + 1 == jobs)
 			end_list(&b[2], "batch/v1", "Job");
-		make_pod(&o, i, sets);
+		population_pod(&o, i, sets);
 		assert(gen_event(&o, GEN_PB, false, EVENT_ADDED, false, &b[0]) == 0);
 		for (uint32_t w = 0; w < 3; w++)
 			flush_frames(fd, w, &b[w], w > 0 && i + 1 >= sets);
@@ -270,9 +208,9 @@ static void measure_events(struct core *core, struct result *res)
 	for (uint32_t i = 0; i < EVENTS; i++) {
 		nsec_t from;
 
-		make_pod(&o, i % BASE_PODS, BASE_PODS / 3);
+		population_pod(&o, i % BASE_PODS, BASE_PODS / 3);
 		o.rv = 2000000 + i;
-		text(o.containers[0].image, sizeof(o.containers[0].image), "app:%u", i);
+		(void)snprintf(o.containers[0].image, sizeof(o.containers[0].image), "app:%u", i);
 		buf_reset(&b);
 		assert(gen_event(&o, GEN_PB, false, EVENT_MODIFIED, false, &b) == 0);
 		while (clock_mono() < next)

@@ -3,6 +3,8 @@
  */
 #include "tests/bench/bench.h"
 
+#include "base/mem.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -11,11 +13,13 @@ static const struct {
 	void (*run)(void);
 } benches[] = {
 	{"decode", bench_decode},
+	{"generated", bench_generated},
 	{"cluster", bench_cluster},
 };
 
 int main(int argc, char **argv)
 {
+	mem_setup(); /* as the agent does */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (size_t i = 0; i < sizeof(benches) / sizeof(benches[0]); i++) {
 		bool wanted = argc == 1;
