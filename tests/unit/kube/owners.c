@@ -317,6 +317,27 @@ static void a_short_403_refuses_nobody(void **state)
 	close_world(&w);
 }
 
+/* Two short refusals with an answer in between do not add up. */
+static void refusals_are_counted_without_interruption(void **state)
+{
+	struct world w;
+
+	(void)state;
+	open_world(&w, (struct owners_opts){0});
+	assert_int_equal(want(&w, "apps/v1", "ReplicaSet", "web", "u-1"), 0);
+	started(&w, 0, WEB "?resourceVersion=0");
+	answer(&w, w.req.id, 403, JSON, STATUS(403, "forbidden"));
+	started(&w, S, WEB "?resourceVersion=0");
+	answer(&w, w.req.id, 200, JSON, OBJECT("web", "u-1"));
+	expect(&w, "owner:u-1 kind:ReplicaSet");
+	w.now += 100 * S;
+	assert_int_equal(want(&w, "apps/v1", "ReplicaSet", "web", "u-2"), 0);
+	started(&w, 0, WEB "?resourceVersion=0");
+	answer(&w, w.req.id, 403, JSON, STATUS(403, "forbidden"));
+	expect(&w, "");
+	close_world(&w);
+}
+
 static void known_answers_survive_refusals(void **state)
 {
 	static const struct {
@@ -576,6 +597,7 @@ int main(void)
 		cmocka_unit_test(gone_is_final_and_checked),
 		cmocka_unit_test(forbidden_for_ten_seconds_is_refused),
 		cmocka_unit_test(a_short_403_refuses_nobody),
+		cmocka_unit_test(refusals_are_counted_without_interruption),
 		cmocka_unit_test(known_answers_survive_refusals),
 		cmocka_unit_test(other_kinds_by_discovery),
 		cmocka_unit_test(kinds_that_do_not_exist),

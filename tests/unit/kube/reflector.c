@@ -558,6 +558,22 @@ static void broken_page_goes_on_with_its_token(void **state)
 	close_world(&w);
 }
 
+static void refused_page_token_starts_the_list_over(void **state)
+{
+	struct world w;
+	struct reflector_opts o = paged(&w);
+
+	(void)state;
+	open_world(&w, &o);
+	started(&w, 0, "limit=500", NULL);
+	answer(&w, 200, JSON, LIST("10", "t1", ITEM("a", "8")));
+	started(&w, 0, "continue=t1", NULL);
+	answer(&w, 400, JSON, STATUS(400, "BadRequest", "continue key is not valid"));
+	started(&w, 1 * S, "limit=500", NULL);
+	lacks(&w, "continue");
+	close_world(&w);
+}
+
 /* ---- older servers ---- */
 
 static void server_without_streaming_lists(void **state)
@@ -1199,6 +1215,7 @@ int main(void)
 		cmocka_unit_test(gone_as_status),
 		cmocka_unit_test(gone_as_event),
 		cmocka_unit_test(expired_page_token_starts_the_list_over),
+		cmocka_unit_test(refused_page_token_starts_the_list_over),
 		cmocka_unit_test(broken_page_goes_on_with_its_token),
 		cmocka_unit_test(server_without_streaming_lists),
 		cmocka_unit_test(server_that_ignores_the_parameter),
