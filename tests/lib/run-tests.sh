@@ -52,7 +52,10 @@ run_one() {
 	*) args=("$item") ;;
 	esac
 	local begin=$SECONDS rc=0 p f s here=0
-	timeout -k 5 "$seconds" "${args[@]}" >"$log" 2>&1 </dev/null || rc=$?
+	timeout -k 5 "$seconds" "${args[@]}" >"$log" 2>&1 </dev/null &
+	child=$!
+	trap 'kill "$child"; exit 143' INT TERM
+	wait "$child" || rc=$?
 	read -r p f s <<<"$(counts "$log")"
 	p=${p:-} f=${f:-0} s=${s:-0}
 	if [ "$rc" = 77 ] && [ "$s" = 0 ]; then
@@ -85,6 +88,16 @@ run_one() {
 	) 9>"$work/lock"
 	[ "$f" = 0 ] && [ "$here" = 0 ]
 }
+
+# A run that is stopped takes its tests with it.
+stop() {
+	local running
+	running=$(jobs -p)
+	# shellcheck disable=SC2086
+	[ -z "$running" ] || kill $running
+	exit 143
+}
+trap stop INT TERM
 
 mkdir -p "$(dirname "$RESULTS")"
 : >"$RESULTS"
