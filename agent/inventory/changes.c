@@ -109,6 +109,7 @@ void dead_add(struct inventory *v, pod_id id, nsec_t now)
 {
 	uint32_t at;
 
+	pod_at(v, id)->done = 0; /* it may have died before */
 	if (v->dead.head && v->graves.live >= v->opts.max_dead)
 		drop(v, dead_at(v, v->dead.head)->pod);
 	at = pool_alloc(&v->graves);
@@ -117,7 +118,6 @@ void dead_add(struct inventory *v, pod_id id, nsec_t now)
 		return;
 	}
 	pod_at(v, id)->flags |= POD_DEAD;
-	pod_at(v, id)->done = 0;
 	pod_at(v, id)->dead = at;
 	*dead_at(v, at) = (struct dead_rec){.pod = id, .died = now};
 	dead_append(v, at);

@@ -249,15 +249,31 @@ static bool needed(const struct inventory *v, const struct owner_rec *o)
 	       (o->state == OWNER_KNOWN && v->opts.keep_idle_owners);
 }
 
+/* Nothing keeps the record but a circle that it is part of. Where watches tell what exists, they
+ * end the circle; where owners are read one by one nobody would. */
+static bool only_a_circle(const struct inventory *v, owner_id id)
+{
+	if (v->opts.keep_idle_owners || !in_circle(v, id))
+		return false;
+	for (owner_id at = id; at; at = next_below(v, id, at))
+		if (owner_at(v, at)->first_pod)
+			return false;
+	return true;
+}
+
 void owners_release(struct inventory *v, owner_id id)
 {
-	while (id && !needed(v, owner_at(v, id))) {
+	while (id) {
 		owner_id up = owner_at(v, id)->parent;
+		bool keep = needed(v, owner_at(v, id));
 
+		if (keep && !only_a_circle(v, id))
+			return;
 		if (up)
 			unlink_owner(v, id);
-		free_one(v, id);
-		id = up;
+		if (!keep)
+			free_one(v, id);
+		id = up; /* of a circle that was opened: the walk comes back here */
 	}
 }
 
@@ -378,8 +394,10 @@ void owners_delete(struct inventory *v, owner_id id)
 		return;
 	o->state = OWNER_GONE; /* what was learned of it stays true of its pods */
 	v->stats.deleted++;
-	if (in_circle(v, id)) /* members of a circle keep each other alive for ever */
+	if (in_circle(v, id)) { /* members of a circle keep each other alive for ever */
+		touch_below(v, id);
 		set_parent(v, id, 0);
+	}
 	if (o->uid_form != UID_NONE) /* breaking the circle may have freed it */
 		owners_release(v, id);
 }
