@@ -80,7 +80,7 @@ $(O)/agent/config/version.o: $(O)/.commit
 $(O)/.commit: FORCE
 	$(Q)mkdir -p $(O)
 	$(Q)echo '$(VERSION) $(COMMIT)' | cmp -s - $@ || echo '$(VERSION) $(COMMIT)' >$@
-FORCE:
+.PHONY: FORCE
 
 $(O)/libkindred.a: $(LIB_OBJ)
 	$(call msg,AR,$@)
@@ -183,9 +183,11 @@ fuzz-run: $(FUZZ_BIN)
 	@for n in $(FUZZ_NAME); do \
 		mkdir -p $(O)/fuzz/corpus/$$n tests/fuzz/corpus/$$n; \
 		echo "fuzz: $$n for $(FUZZ_SECONDS) s"; \
-		$(O)/fuzz/$$n -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 \
-			-print_final_stats=1 -verbosity=0 -artifact_prefix=$(O)/fuzz/ \
-			$(O)/fuzz/corpus/$$n tests/fuzz/corpus/$$n || exit 1; \
+		$(O)/fuzz/$$n -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
+			-print_final_stats=1 -artifact_prefix=$(O)/fuzz/ \
+			$(O)/fuzz/corpus/$$n tests/fuzz/corpus/$$n >$(O)/fuzz/$$n.log 2>&1 || \
+			{ tail -n 60 $(O)/fuzz/$$n.log; exit 1; }; \
+		grep '^stat::' $(O)/fuzz/$$n.log; \
 	done
 
 fuzz-replay: $(FUZZ_BIN)
