@@ -457,10 +457,12 @@ static void sweep(int source)
 			    inventory_by_uid(m.v, uid_of(i, false)) == id)
 				kill(i);
 		}
-	for (int i = 0; i < OWNERS; i++)
-		if (m.owner[i].here && m.owner[i].state == OWNER_KNOWN &&
-		    m.owner[i].source == source && m.owner[i].gen != m.gen[source])
-			owner_gone(i);
+	for (owner_id id = inventory_owner_next(m.v, 0); id; id = inventory_owner_next(m.v, id))
+		for (int i = 0; i < OWNERS; i++)
+			if (m.owner[i].here && m.owner[i].state == OWNER_KNOWN &&
+			    m.owner[i].source == source && m.owner[i].gen != m.gen[source] &&
+			    inventory_owner_by_uid(m.v, uid_of(i, true)) == id)
+				owner_gone(i);
 }
 
 /* Ids may be freed and given again while the inventory sweeps: the model goes first, and asks. */
