@@ -12,7 +12,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "decode/decode.h"
-#include "kube/cred.h"
+#include "kube/cred/cred.h"
 #include "kube/owners.h"
 #include "kube/reflector.h"
 

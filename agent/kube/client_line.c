@@ -22,8 +22,10 @@ static int line_data(void *ctx, struct http_xfer *x, const void *p, size_t n)
 	int r = reflector_data(l->reflector, clock_mono(), p, n);
 
 	(void)x;
-	if (r == 0 && reflector_status(l->reflector).health != l->health)
-		line_poll(l); /* bytes move deadlines back, except when they change the state */
+	/* Most bytes move the deadline back, but the first ones of a list and the first bookmark
+	 * of a server bring it nearer. */
+	if (r == 0)
+		line_poll(l);
 	return r;
 }
 

@@ -1,5 +1,5 @@
 /* A file that may change; see watched_file.h. */
-#include "kube/watched_file.h"
+#include "kube/cred/watched_file.h"
 
 #include "base/mem.h"
 

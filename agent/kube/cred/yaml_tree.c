@@ -1,5 +1,5 @@
 /* A YAML file asked by key; see yaml_tree.h. */
-#include "kube/yaml_tree.h"
+#include "kube/cred/yaml_tree.h"
 
 #include <errno.h>
 #include <stdarg.h>

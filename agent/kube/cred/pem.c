@@ -1,5 +1,5 @@
 /* Certificates and keys; see pem.h. */
-#include "kube/pem.h"
+#include "kube/cred/pem.h"
 
 #include "base/mem.h"
 

@@ -2,7 +2,7 @@
  * kubeconfig files, good and broken. tests/fixtures/kubeconfig/bad holds one case
  * a file; its first line says what the error must contain.
  */
-#include "kube/kubeconfig.h"
+#include "kube/cred/kubeconfig.h"
 
 #include "base/mem.h"
 

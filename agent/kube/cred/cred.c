@@ -1,13 +1,13 @@
 /* Where the API server is and how to be let in; see cred.h. */
-#include "kube/cred.h"
+#include "kube/cred/cred.h"
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "kube/exec_cred.h"
-#include "kube/kubeconfig.h"
-#include "kube/pem.h"
-#include "kube/server_url.h"
-#include "kube/watched_file.h"
+#include "kube/cred/exec_cred.h"
+#include "kube/cred/kubeconfig.h"
+#include "kube/cred/pem.h"
+#include "kube/cred/server_url.h"
+#include "kube/cred/watched_file.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* Credential plugins: what they print, and how a run can go wrong. */
-#include "kube/exec_cred.h"
+#include "kube/cred/exec_cred.h"
 
 #include "base/mem.h"
 #include "tests/lib/test_certs.h"

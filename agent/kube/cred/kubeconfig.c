@@ -1,11 +1,11 @@
 /* The meaning of kubeconfig files; see kubeconfig.h. */
-#include "kube/kubeconfig.h"
+#include "kube/cred/kubeconfig.h"
 
 #include "base/mem.h"
-#include "kube/pem.h"
-#include "kube/server_url.h"
-#include "kube/watched_file.h"
-#include "kube/yaml_tree.h"
+#include "kube/cred/pem.h"
+#include "kube/cred/server_url.h"
+#include "kube/cred/watched_file.h"
+#include "kube/cred/yaml_tree.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -10,7 +10,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
-#include "kube/exec_cred.h"
+#include "kube/cred/exec_cred.h"
 
 #include <stdbool.h>
 

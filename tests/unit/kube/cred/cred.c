@@ -1,5 +1,5 @@
 /* Which credentials are chosen, and how they follow files, plugins and refusals. */
-#include "kube/cred.h"
+#include "kube/cred/cred.h"
 
 #include "base/mem.h"
 #include "tests/lib/test_certs.h"

@@ -1,5 +1,5 @@
 /* The URL of an API server; see server_url.h. */
-#include "kube/server_url.h"
+#include "kube/cred/server_url.h"
 
 #include "base/str.h"
 

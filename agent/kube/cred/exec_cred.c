@@ -6,10 +6,10 @@
  * status every EXIT_POLL: that needs neither SIGCHLD, which belongs to the whole
  * process, nor pidfds, which some sandboxes lack.
  */
-#include "kube/exec_cred.h"
+#include "kube/cred/exec_cred.h"
 
 #include "base/mem.h"
-#include "kube/exec_info.h"
+#include "kube/cred/exec_info.h"
 #include "kube/redact.h"
 
 #include <errno.h>

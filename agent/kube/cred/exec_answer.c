@@ -1,9 +1,9 @@
 /* ExecCredential documents: what a plugin prints, and what it is told. */
-#include "kube/exec_cred.h"
+#include "kube/cred/exec_cred.h"
 
 #include "base/mem.h"
-#include "kube/exec_info.h"
-#include "kube/pem.h"
+#include "kube/cred/exec_info.h"
+#include "kube/cred/pem.h"
 
 #include <errno.h>
 #include <jansson.h>
