@@ -44,15 +44,19 @@ static size_t id_digits(struct str id)
 	return from && id.n - from == 64 ? from : 0;
 }
 
-/* The number of a runtime's scheme, taken up when it is new; 0 when there is no place or memory. */
-static uint8_t scheme_number(struct inventory *v, struct str scheme)
+/* The number of a runtime's scheme, taken up when it is new: 0 or -ENOMEM. 0 as number: there is no
+ * place for one more. */
+static int scheme_number(struct inventory *v, struct str scheme, uint8_t *ret)
 {
 	for (uint8_t i = 0; i < INVENTORY_MAX_SCHEMES; i++) {
-		if (!v->schemes[i] && intern_get(&v->strings, scheme, &v->schemes[i]) < 0)
-			return 0;
-		if (str_eq(intern_str(&v->strings, v->schemes[i]), scheme))
-			return (uint8_t)(i + 1);
+		if (!v->schemes[i] && intern_get(&v->strings, scheme, &v->schemes[i]) == -ENOMEM)
+			return -ENOMEM;
+		if (!str_eq(intern_str(&v->strings, v->schemes[i]), scheme))
+			continue;
+		*ret = (uint8_t)(i + 1);
+		return 0;
 	}
+	*ret = 0;
 	return 0;
 }
 
@@ -67,10 +71,13 @@ static int id_get(struct inventory *v, struct str id, struct container_rec *ret)
 	if (str_empty(id))
 		return 0;
 	if (from && uid_hex(id.p + from, 64, ret->id)) {
-		ret->scheme = scheme_number(v, str_make(id.p, from - 3));
-		ret->id_form = ID_HEX64;
-		if (ret->scheme)
+		r = scheme_number(v, str_make(id.p, from - 3), &ret->scheme);
+		if (r < 0)
+			return r;
+		if (ret->scheme) {
+			ret->id_form = ID_HEX64;
 			return 0;
+		}
 	}
 	r = intern_get(&v->strings, id, &text);
 	if (r < 0) {

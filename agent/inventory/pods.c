@@ -379,35 +379,32 @@ static bool has_container(const struct inventory *v, pod_id id, const struct con
 	return false;
 }
 
-/* The key of a container id that is held already. */
-static bool container_key(const struct inventory *v, struct str text, struct container_rec *ret)
+static pod_id by_container_key(const struct inventory *v, const struct container_rec *key)
 {
-	const char *at = text.n ? memmem(text.p, text.n, "://", 3) : NULL;
-	struct str bare = at ? str_from(text, (size_t)(at - text.p) + 3) : text;
-	pool_id held;
+	uint32_t at, h = body_id_hash(v, key);
 
-	*ret = (struct container_rec){.id_form = ID_HEX64};
-	if (bare.n == 64 && uid_hex(bare.p, 64, ret->id))
-		return true;
-	held = intern_find(&v->strings, text);
-	*ret = (struct container_rec){.id_form = ID_TEXT};
-	memcpy(ret->id, &held, sizeof(held));
-	return held != 0;
+	for (pod_id id = index_first(&v->by_container, h, &at); id;
+	     id = index_next(&v->by_container, h, &at))
+		if (has_container(v, id, key))
+			return id;
+	return 0;
 }
 
 pod_id inventory_by_container(const struct inventory *v, struct str container_id)
 {
-	struct container_rec key;
-	uint32_t at, h;
+	const char *at = container_id.n ? memmem(container_id.p, container_id.n, "://", 3) : NULL;
+	struct str bare =
+		at ? str_from(container_id, (size_t)(at - container_id.p) + 3) : container_id;
+	struct container_rec key = {.id_form = ID_HEX64};
+	pool_id held = intern_find(&v->strings, container_id), id = 0;
 
-	if (!container_key(v, container_id, &key))
-		return 0;
-	h = body_id_hash(v, &key);
-	for (pod_id id = index_first(&v->by_container, h, &at); id;
-	     id = index_next(&v->by_container, h, &at))
-		if (has_container(v, id, &key))
-			return id;
-	return 0;
+	if (bare.n == 64 && uid_hex(bare.p, 64, key.id))
+		id = by_container_key(v, &key);
+	if (id || !held)
+		return id;
+	key = (struct container_rec){.id_form = ID_TEXT};
+	memcpy(key.id, &held, sizeof(held));
+	return by_container_key(v, &key);
 }
 
 /* Whether the pod had the address at that time, and since when. */

@@ -130,6 +130,27 @@ static void odd_uids_and_ids_are_kept_as_text(void **state)
 	world_done(&w);
 }
 
+/* Runtimes are numbered, a few of them; the ids of others are found all the same. */
+static void any_number_of_runtimes(void **state)
+{
+	char cid[20][100];
+	struct world w;
+	struct obj b;
+
+	(void)state;
+	world_init(&w, true);
+	for (unsigned int i = 0; i < 20; i++) {
+		(void)snprintf(cid[i], sizeof(cid[i]), "runtime-%u://%064x", i, i);
+		obj_pod(&b, "ns", "p", obj_uid(i + 1), NULL);
+		obj_container(&b, cid[i], "app", "web:1");
+		put(&w, &b, SEC);
+	}
+	for (unsigned int i = 0; i < 20; i++)
+		assert_int_equal(inventory_by_container(w.v, str_of(cid[i])),
+				 inventory_by_uid(w.v, obj_uid(i + 1)));
+	world_done(&w);
+}
+
 static void only_real_changes_reach_the_log(void **state)
 {
 	struct world w;
@@ -431,6 +452,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_by_every_key),
 		cmocka_unit_test(odd_uids_and_ids_are_kept_as_text),
+		cmocka_unit_test(any_number_of_runtimes),
 		cmocka_unit_test(only_real_changes_reach_the_log),
 		cmocka_unit_test(a_relist_of_the_same_is_silent_and_a_missing_pod_dies),
 		cmocka_unit_test(addresses_belong_to_pods_for_a_time),
