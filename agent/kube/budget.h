@@ -6,8 +6,8 @@
  */
 #pragma once
 
+#include "base/backoff.h"
 #include "base/clock.h"
-#include "kube/backoff.h"
 
 #include <stdbool.h>
 

@@ -27,7 +27,7 @@ rooms() {
 		kube base model http decode
 		inventory base model
 		match base model inventory
-		sink base model http kube inventory match proto
+		sink base model http inventory match proto
 		core base model decode kube inventory match sink proto
 		flow base model inventory
 		serve base model http inventory
@@ -88,8 +88,8 @@ library_rule() {
 core_rule() {
 	local file line rest
 	local core=(agent/model agent/decode agent/inventory agent/match agent/core proto
-		agent/sink/reducer/session.c agent/kube/reflector.c agent/kube/owners.c
-		agent/kube/backoff.c agent/kube/budget.c)
+		agent/sink/reducer/session.c agent/kube/reflector*.c agent/kube/owners*.c
+		agent/base/backoff.c agent/kube/budget.c)
 	while IFS=: read -r file line rest; do
 		say "$file:$line" core "no I/O, clock or log in the core: ${rest//	/}"
 	done < <(sources "${core[@]}" | xargs -r grep -nHE \

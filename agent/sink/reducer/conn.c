@@ -1,9 +1,9 @@
 /* Keeping a session connected; see conn.h. */
 #include "sink/reducer/conn.h"
 
+#include "base/backoff.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "kube/backoff.h"
 #include "sink/reducer/dial.h"
 #include "sink/reducer/hostinfo.h"
 

@@ -1,1 +1,1 @@
-#include "kube/backoff.h"
+#include "kube/budget.h"

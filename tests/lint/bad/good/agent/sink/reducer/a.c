@@ -1,3 +1,3 @@
-#include "kube/backoff.h"
+#include "base/backoff.h"
 #include "match/match.h"
 #include "proto/wire.h"

@@ -1,5 +1,5 @@
 /* Delays between tries; see backoff.h. */
-#include "kube/backoff.h"
+#include "base/backoff.h"
 
 #include "base/mem.h"
 

@@ -1,5 +1,5 @@
 /* Delays between tries: their range, their growth, and when they start anew. */
-#include "kube/backoff.h"
+#include "base/backoff.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
