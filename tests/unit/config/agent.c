@@ -318,11 +318,17 @@ static void hostile_files(void **state)
 {
 	size_t n = 2 << 20;
 	char *p = malloc(n);
+	struct load l;
 
 	(void)state;
 	assert_non_null(p);
 	memset(p, '#', n);
+	write_file(p, 1 << 20);
+	expect_ok(&l, ARGS("--config", path), NULL);
+	options_free(&l.o);
 	write_file(p, n);
+	expect_error(ARGS("--config", path), NULL, "larger than 1MiB");
+	write_file(p, (1 << 20) + 1);
 	expect_error(ARGS("--config", path), NULL, "larger than 1MiB");
 	memset(p, '[', 1 << 20);
 	write_file(p, 1 << 20);

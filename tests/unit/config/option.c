@@ -498,6 +498,9 @@ static int load_once(void *ctx)
 		r = options_load(o, 5, argv, env, &error);
 	if (r == 0)
 		r = options_print(o, &text);
+	if (r == 0 &&
+	    (!s.name || strcmp(s.name, "x") != 0 || s.port != 7 || s.items.n != 2 || !s.old))
+		r = -EIO; /* a failed allocation may not lose a value */
 	options_free(&o);
 	return r;
 }
