@@ -149,6 +149,8 @@ class FaultSteps(Stage):
 
     def step_missing_permission(self):
         """no permission for Jobs, then granted"""
+        self.cron_run("nightly", "nightly-hidden", 600)
+        self.settle()
         self.truth.refresh()
         of_jobs = {p["metadata"]["uid"] for p in self.truth.pods
                    if any(r["kind"] == "Job" for r in p["metadata"].get("ownerReferences") or [])}
