@@ -12,7 +12,8 @@
 #include <yaml.h>
 
 #define FILE_MAX_BYTES (1024 * 1024) /* a larger file is refused */
-#define FILE_MAX_DEPTH 4	     /* nested mappings; deeper is refused */
+#define READ_STEP      4096
+#define FILE_MAX_DEPTH 4 /* nested mappings; deeper is refused */
 
 struct reader {
 	struct options *o;
@@ -244,7 +245,8 @@ static int read_stream(struct reader *f)
 	return r;
 }
 
-/* The whole file: 0, -EMSGSIZE, -ENOMEM or an errno of open and read. */
+/* The whole file, if it leaves one READ_STEP of the buffer's maximum free: 0, -EMSGSIZE, -ENOMEM or
+ * an errno of open and read. */
 static int read_all(const char *path, struct buf *ret)
 {
 	FILE *in = fopen(path, "re");
@@ -255,10 +257,10 @@ static int read_all(const char *path, struct buf *ret)
 	while (r == 0) {
 		size_t n;
 
-		r = buf_reserve(ret, 4096);
+		r = buf_reserve(ret, READ_STEP);
 		if (r < 0)
 			break;
-		n = fread(buf_tail(ret), 1, 4096, in);
+		n = fread(buf_tail(ret), 1, READ_STEP, in);
 		buf_commit(ret, n);
 		if (ferror(in))
 			r = errno ? -errno : -EIO;
@@ -288,11 +290,9 @@ static int unreadable(struct options *o, int code, struct buf *ret_error)
 int option_file_load(struct options *o, struct buf *ret_error)
 {
 	struct reader f = {.o = o, .error = ret_error};
-	_buf_ struct buf text = {.max = FILE_MAX_BYTES + 4096};
+	_buf_ struct buf text = {.max = FILE_MAX_BYTES + READ_STEP};
 	int r = read_all(o->file, &text);
 
-	if (r == 0 && text.n > FILE_MAX_BYTES)
-		r = -EMSGSIZE;
 	if (r < 0)
 		return unreadable(o, r, ret_error);
 	if (!yaml_parser_initialize(&f.parser))
