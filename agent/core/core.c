@@ -154,7 +154,7 @@ static void set_full(struct core *c, nsec_t now, bool full)
  * not help, pods that are not known yet are refused, and listed again when there is room. */
 static void check_full(struct core *c, nsec_t now)
 {
-	size_t bytes = c->opts.max_bytes ? inventory_bytes(c->inventory) : 0;
+	size_t bytes = c->opts.max_bytes ? inventory_used(c->inventory) : 0;
 
 	if (!c->full && bytes > c->opts.max_bytes)
 		set_full(c, now, true);

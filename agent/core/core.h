@@ -47,7 +47,7 @@ struct core_opts {
 	struct owners_opts owners;   /* the same */
 	struct inventory_opts inventory;
 	struct session_opts session; /* its inventory is filled in here; match policy included */
-	size_t max_bytes;	     /* of the inventory; 0: no limit */
+	size_t max_bytes;	     /* that the inventory may use; 0: no limit */
 	bool resync_on_relist;
 	nsec_t (*clock)(void *ctx); /* the same time that the parts are driven with */
 	void *clock_ctx;

@@ -181,3 +181,6 @@ struct inventory_stats {
 void inventory_stats(const struct inventory *v, struct inventory_stats *ret);
 /* The `bytes` alone; cheap. */
 size_t inventory_bytes(const struct inventory *v);
+/* Of those, what pods and owners need: places that were given back are held, not used, and the next
+ * ones take them. A limit goes by this, else it would never have room again. */
+size_t inventory_used(const struct inventory *v);

@@ -146,3 +146,22 @@ size_t inventory_bytes(const struct inventory *v)
 	       index_bytes(&v->by_uid) + index_bytes(&v->by_name) + index_bytes(&v->by_container) +
 	       index_bytes(&v->by_address) + index_bytes(&v->owner_by_uid);
 }
+
+static size_t pool_used(const struct pool *p)
+{
+	return (size_t)p->live * p->size;
+}
+
+static size_t index_used(const struct index *x)
+{
+	return (size_t)x->n * sizeof(*x->slots) * 5 / 4; /* some slots are always free */
+}
+
+size_t inventory_used(const struct inventory *v)
+{
+	return sizeof(*v) + v->strings.bytes + pool_used(&v->strings.pool) +
+	       index_used(&v->strings.index) + pool_used(&v->pods) + pool_used(&v->graves) +
+	       pool_used(&v->owners) + v->body_bytes + v->name_bytes + index_used(&v->by_uid) +
+	       index_used(&v->by_name) + index_used(&v->by_container) + index_used(&v->by_address) +
+	       index_used(&v->owner_by_uid);
+}

@@ -830,6 +830,7 @@ static void check_figures(void)
 	assert_int_equal(s.containers, containers);
 	assert_true(s.dropped_dead == m.dropped_dead);
 	assert_true(s.bytes == inventory_bytes(m.v));
+	assert_true(inventory_used(m.v) <= s.bytes);
 	for (int c = 0; c < CURSORS; c++)
 		assert_int_equal(m.dropped[c], 0);
 }
@@ -907,6 +908,7 @@ static void finish(void)
 	assert_int_equal(s.pods, 0);
 	assert_int_equal(s.owners, 0);
 	assert_int_equal(s.containers, 0);
+	assert_true(inventory_used(m.v) < 2000); /* the struct alone */
 	assert_in_range(s.strings, 0, 4); /* schemes of container runtimes are held for good */
 	inventory_free(&m.v);
 }
