@@ -16,10 +16,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #define POLL	  (20 * NSEC_PER_MSEC)
+#define WORKERS	  4
 #define TAIL	  6000 /* bytes of a log that a failure shows */
 #define MAX_REPLY (1U << 20)
 
@@ -112,6 +115,59 @@ void rig_write(const struct rig *rig, const char *name, const char *text)
 	assert_non_null(f);
 	assert_true(fputs(text, f) >= 0);
 	assert_int_equal(fclose(f), 0);
+}
+
+/* Every WORKERS-th test from `first` on, output to `out`. */
+static void work(const char *group, const struct CMUnitTest *tests, size_t n, size_t first,
+		 FILE *out)
+{
+	struct CMUnitTest *mine = calloc(n, sizeof(*mine));
+	size_t m = 0;
+	int failed;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)dup2(fileno(out), STDOUT_FILENO);
+	(void)dup2(fileno(out), STDERR_FILENO);
+	(void)fclose(out);
+	for (size_t i = first; mine && i < n; i += WORKERS)
+		mine[m++] = tests[i];
+	failed = mine ? _cmocka_run_group_tests(group, mine, m, NULL, NULL) : 1;
+	free(mine);
+	exit(failed != 0);
+}
+
+static void copy_out(FILE *from)
+{
+	char line[4096];
+
+	rewind(from);
+	while (fgets(line, sizeof(line), from))
+		(void)fputs(line, stdout);
+	(void)fclose(from);
+}
+
+int rig_run(const char *group, const struct CMUnitTest *tests, size_t n, int argc, char **argv)
+{
+	FILE *out[WORKERS];
+	pid_t pids[WORKERS];
+	int failed = 0, status;
+
+	if (argc > 1) {
+		cmocka_set_test_filter(argv[1]);
+		return _cmocka_run_group_tests(group, tests, n, NULL, NULL);
+	}
+	for (size_t i = 0; i < WORKERS; i++) {
+		out[i] = tmpfile();
+		pids[i] = out[i] ? fork() : -1;
+		if (pids[i] == 0)
+			work(group, tests, n, i, out[i]);
+	}
+	for (size_t i = 0; i < WORKERS; i++) {
+		failed |= pids[i] < 0 || waitpid(pids[i], &status, 0) != pids[i] || status != 0;
+		if (out[i])
+			copy_out(out[i]);
+	}
+	return failed;
 }
 
 /* --- the programs --- */

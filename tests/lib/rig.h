@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-#define RIG_PATIENCE (40 * NSEC_PER_SEC)
+#define RIG_PATIENCE (20 * NSEC_PER_SEC)
 #define RIG_QUIET    (300 * NSEC_PER_MSEC) /* what is right stays right for this long */
 /* Under sanitizers everything takes longer; promises about time are for what users run. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -37,6 +37,12 @@ struct rig {
 /* cmocka's setup and teardown; *state becomes the rig, which keeps what it was before as `arg`. */
 int rig_setup(void **state);
 int rig_teardown(void **state);
+
+struct CMUnitTest;
+
+/* Runs the tests, some at a time in processes of their own: they mostly wait. A name pattern as
+ * first argument picks some. Returns what main returns. */
+int rig_run(const char *group, const struct CMUnitTest *tests, size_t n, int argc, char **argv);
 
 /* Arguments besides the ones that are always there; lists end with NULL and may be NULL. */
 void rig_replay(struct rig *rig, const char *const *args);

@@ -148,7 +148,7 @@ int told_read(struct told *t)
 		return -EIO;
 	}
 	while ((n = getline(&line, &cap, f)) > 0 && line[n - 1] == '\n') {
-		json_t *e = json_loadb(line, (size_t)n, 0, NULL);
+		json_t *e = json_loadb(line, (size_t)n, JSON_ALLOW_NUL, NULL);
 
 		t->at += n;
 		if (e)

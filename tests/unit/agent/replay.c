@@ -144,7 +144,7 @@ static void test_way(void **state)
 }
 
 /* Every way is a test of its own. */
-int main(void)
+int main(int argc, char **argv)
 {
 	struct CMUnitTest tests[ARRAY_SIZE(ways)];
 
@@ -154,5 +154,5 @@ int main(void)
 					       .setup_func = rig_setup,
 					       .teardown_func = rig_teardown,
 					       .initial_state = (void *)(uintptr_t)&ways[i]};
-	return cmocka_run_group_tests_name("the recorded cluster", tests, NULL, NULL);
+	return rig_run("the recorded cluster", tests, ARRAY_SIZE(tests), argc, argv);
 }
