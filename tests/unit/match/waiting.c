@@ -4,9 +4,12 @@
  */
 #include "match/waiting.h"
 
+#include "tests/lib/torture.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -82,12 +85,57 @@ static void over_the_maximum_the_oldest_is_due(void **state)
 	waiting_free(&w);
 }
 
+static int fill(void *ctx)
+{
+	const struct waiting_opts o = {.max = 2000, .timeout = 10 * SEC};
+	struct waiting *w = NULL;
+	char ns[16];
+	int r = waiting_new(&o, &w);
+
+	(void)ctx;
+	for (unsigned int i = 0; r == 0 && i < 40; i++) {
+		(void)snprintf(ns, sizeof(ns), "ns-%u", i);
+		r = waiting_kind(w, KIND_JOB, str_of(ns), NSEC_NEVER);
+	}
+	for (pod_id id = 1; r == 0 && id <= 1000; id++) {
+		uint32_t n = waiting_count(w);
+
+		(void)snprintf(ns, sizeof(ns), "ns-%u", id % 50);
+		r = waiting_enter(w, id, KIND_JOB, str_of(ns), SEC);
+		assert_int_equal(waiting_count(w), n + (r == 0));
+		assert_int_equal(waiting_holds(w, id), r == 0);
+	}
+	for (pod_id id = 1; r == 0 && id <= 1000; id += 2)
+		waiting_leave(w, id);
+	if (w) { /* who got in is due in the end */
+		uint32_t n = waiting_count(w), due = 0;
+
+		for (unsigned int i = 0; i < 40; i++) {
+			(void)snprintf(ns, sizeof(ns), "ns-%u", i);
+			if (waiting_kind(w, KIND_JOB, str_of(ns), 0) < 0)
+				break; /* this lane was never made */
+		}
+		while (waiting_due(w, 1000 * SEC))
+			due++;
+		assert_true(due == n || r < 0);
+	}
+	waiting_free(&w);
+	return r;
+}
+
+static void survives_failed_allocations(void **state)
+{
+	(void)state;
+	assert_int_equal(torture_run(fill, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(first_in_first_out_by_time),
 		cmocka_unit_test(time_begins_when_the_kind_can_be_read),
 		cmocka_unit_test(over_the_maximum_the_oldest_is_due),
+		cmocka_unit_test(survives_failed_allocations),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
