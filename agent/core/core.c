@@ -14,6 +14,7 @@ struct watch {
 	struct core_watch pub;
 	struct core *core;
 	uint16_t source;
+	bool listed; /* to its end, once at least */
 };
 
 struct core {
@@ -223,8 +224,9 @@ static void on_list_end(void *ctx)
 	struct watch *w = ctx;
 	struct core *c = w->core;
 	nsec_t now = core_now(c);
-	bool again = reflector_status(w->pub.reflector).ever_synced;
+	bool again = w->listed;
 
+	w->listed = true;
 	inventory_list_end(c->inventory, w->source, now);
 	if (w->pub.kind != KIND_POD)
 		(void)session_kind_state(c->session, w->pub.kind, w->pub.ns, now);
