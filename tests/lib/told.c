@@ -134,7 +134,68 @@ static void take_event(struct told *t, json_t *e)
 		t->malformed++;
 }
 
-int told_read(struct told *t)
+/* --- messages of `kindred decode`, as the events the reducer would make of them --- */
+
+static const char *kind_name(json_int_t kind)
+{
+	static const char *const names[] = {"ReplicaSet", "Deployment", "Job", "CronJob"};
+
+	if (kind == 254)
+		return "NoOwner";
+	return kind >= 0 && kind < (json_int_t)ARRAY_SIZE(names) ? names[kind] : "Other";
+}
+
+static json_t *pod_event(const json_t *f)
+{
+	const json_int_t n = json_integer_value(json_object_get(f, "ip"));
+	char ip[32] = "";
+
+	if (n)
+		(void)snprintf(ip, sizeof(ip), "%d.%d.%d.%d", (int)(n >> 24 & 255),
+			       (int)(n >> 16 & 255), (int)(n >> 8 & 255), (int)(n & 255));
+	return json_pack("{s:s,s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b}", "event", "pod", "conn", 1,
+			 "uid", text(f, "uid"), "ns", text(f, "ns"), "pod", text(f, "pod_name"),
+			 "ip", ip, "owner_kind",
+			 kind_name(json_integer_value(json_object_get(f, "owner_kind"))),
+			 "owner_name", text(f, "owner_name"), "owner_uid", text(f, "owner_uid"),
+			 "version", text(f, "version"), "host_network",
+			 json_integer_value(json_object_get(f, "is_host_network")) != 0);
+}
+
+static json_t *event_of(const json_t *message)
+{
+	const json_t *f = json_object_get(message, "fields");
+	const char *name = text(message, "name");
+
+	if (strcmp(name, "pod_new_with_name") == 0)
+		return pod_event(f);
+	if (strcmp(name, "pod_container") == 0)
+		return json_pack("{s:s,s:i,s:s,s:s,s:s,s:s}", "event", "container", "conn", 1,
+				 "uid", text(f, "uid"), "id", text(f, "container_id"), "name",
+				 text(f, "container_name"), "image", text(f, "container_image"));
+	if (strcmp(name, "pod_delete") == 0)
+		return json_pack("{s:s,s:i,s:s}", "event", "delete", "conn", 1, "uid",
+				 text(f, "uid"));
+	if (strcmp(name, "pod_resync") == 0)
+		return json_pack("{s:s,s:i,s:I}", "event", "resync", "conn", 1, "epoch",
+				 json_integer_value(json_object_get(f, "resync_count")));
+	return json_pack("{s:s,s:i,s:s}", "event", "message", "conn", 1, "name", name);
+}
+
+static void take_decoded(struct told *t, json_t *message)
+{
+	json_t *e = event_of(message);
+
+	if (e)
+		take_event(t, e);
+	else
+		t->malformed++;
+	json_decref(e);
+}
+
+/* --- files --- */
+
+static int read_lines(struct told *t, void (*take)(struct told *t, json_t *line))
 {
 	FILE *f = fopen(t->file, "re");
 	_free_ char *line = NULL;
@@ -148,17 +209,27 @@ int told_read(struct told *t)
 		return -EIO;
 	}
 	while ((n = getline(&line, &cap, f)) > 0 && line[n - 1] == '\n') {
-		json_t *e = json_loadb(line, (size_t)n, JSON_ALLOW_NUL, NULL);
+		json_t *j = json_loadb(line, (size_t)n, JSON_ALLOW_NUL, NULL);
 
 		t->at += n;
-		if (e)
-			take_event(t, e);
+		if (j)
+			take(t, j);
 		else
 			t->malformed++;
-		json_decref(e);
+		json_decref(j);
 	}
 	(void)fclose(f);
 	return 0;
+}
+
+int told_read(struct told *t)
+{
+	return read_lines(t, take_event);
+}
+
+int told_read_decoded(struct told *t)
+{
+	return read_lines(t, take_decoded);
 }
 
 json_t *told_table(const struct told *t)

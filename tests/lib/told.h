@@ -29,6 +29,8 @@ void told_done(struct told *t);
 
 /* Reads what has come since: 0 or -errno; a file that is not there yet has nothing. */
 int told_read(struct told *t);
+/* The same for a file of `kindred decode`: all of one connection. */
+int told_read_decoded(struct told *t);
 
 /* The table of the connections that live, one over the other; the caller owns it. */
 json_t *told_table(const struct told *t);
