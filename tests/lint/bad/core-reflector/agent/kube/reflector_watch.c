@@ -1,0 +1,4 @@
+void f(void)
+{
+	g(clock_wall());
+}
