@@ -18,9 +18,8 @@
 #define DECODE_TOP_OBJECT (1u << 30) /* bytes; a larger decode_opts.max_object means this */
 #define DECODE_MAX_TOP	  65536	     /* bytes of texts around the objects; over it: malformed */
 #define DECODE_MAX_KEY	  512	     /* bytes; a longer key or enum text cannot be a wanted one */
-#define DECODE_MAX_DEPTH  64	     /* JSON nesting; deeper objects are BAD_TOO_DEEP */
-#define DECODE_BOMB_DEPTH 10000	     /* JSON nesting that ends the stream */
-#define DECODE_STACK	  16	     /* levels of wanted messages; the tables nest less */
+#define DECODE_MAX_DEPTH  64 /* JSON nesting; deeper objects are BAD_TOO_DEEP, however deep */
+#define DECODE_STACK	  16 /* levels of wanted messages; the tables nest less */
 
 enum text_place {
 	TEXT_FED,   /* in the fed bytes */

@@ -511,12 +511,8 @@ static int in_skip(struct decode *d, const char **p, const char *end)
 	struct json *j = &d->json;
 
 	*p += json_scan(&j->scan, *p, (size_t)(end - *p));
-	if (j->scan.deepest) {
-		if (j->scan.deepest + j->depth > DECODE_BOMB_DEPTH)
-			return fill_error(d, -EBADMSG, offset_of(d, *p),
-					  "JSON: nested over %d levels", DECODE_BOMB_DEPTH);
+	if (j->scan.deep)
 		item_bad(d, BAD_TOO_DEEP);
-	}
 	if (j->scan.depth)
 		return 0;
 	if (!j->dropping) {

@@ -12,7 +12,7 @@ struct masks {
 	uint64_t quote, backslash, open, close;
 };
 
-void json_scan_begin(struct json_scan *s, uint32_t depth, uint32_t limit)
+void json_scan_begin(struct json_scan *s, uint64_t depth, uint64_t limit)
 {
 	*s = (struct json_scan){.depth = depth, .limit = limit};
 }
@@ -60,8 +60,9 @@ static size_t walk(struct json_scan *s, uint64_t open, uint64_t close)
 		if (close & bit) {
 			if (--s->depth == 0)
 				return (size_t)__builtin_ctzll(bit) + 1;
-		} else if (++s->depth > s->limit && s->depth > s->deepest) {
-			s->deepest = s->depth;
+		} else if (++s->depth > s->limit) {
+			s->deep = true;
+			s->limit = UINT64_MAX;
 		}
 	}
 	return BLOCK;
@@ -82,7 +83,7 @@ static size_t walk(struct json_scan *s, uint64_t open, uint64_t close)
 			const char *block = p + i;                                                \
 			size_t len = n - i < BLOCK ? n - i : BLOCK, used;                         \
 			uint64_t quote, inside, opens, closes, e;                                 \
-			uint32_t n_open, n_close;                                                 \
+			uint64_t n_open, n_close;                                                 \
 			struct masks m;                                                           \
                                                                                                   \
 			if (len < BLOCK) {                                                        \
@@ -103,8 +104,8 @@ static size_t walk(struct json_scan *s, uint64_t open, uint64_t close)
 			inside = parity(quote) ^ in_string;                                       \
 			opens = m.open & ~inside;                                                 \
 			closes = m.close & ~inside;                                               \
-			n_open = (uint32_t)__builtin_popcountll(opens);                           \
-			n_close = (uint32_t)__builtin_popcountll(closes);                         \
+			n_open = (uint64_t)__builtin_popcountll(opens);                           \
+			n_close = (uint64_t)__builtin_popcountll(closes);                         \
 			if (__builtin_expect(n_close >= s->depth || s->depth + n_open > s->limit, \
 					     0)) {                                                \
 				used = walk(s, opens, closes);                                    \

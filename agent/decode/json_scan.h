@@ -22,13 +22,13 @@
 struct json_scan {
 	uint64_t in_string; /* all ones inside of a string */
 	uint64_t escaped;   /* 1: the next byte is escaped */
-	uint32_t depth;	    /* brackets open */
-	uint32_t limit;	    /* nesting over it sets `deep` */
-	uint32_t deepest;   /* over the limit: how deep it went */
+	uint64_t depth;	    /* brackets open; no stream is long enough to overflow it */
+	uint64_t limit;	    /* nesting over it sets `deep`, and is not looked for again */
+	bool deep;
 };
 
 /* Begins behind an opening bracket. */
-void json_scan_begin(struct json_scan *s, uint32_t depth, uint32_t limit);
+void json_scan_begin(struct json_scan *s, uint64_t depth, uint64_t limit);
 /* Goes on with `n` bytes; returns how many belong to the value. It is over when s->depth is 0. */
 size_t json_scan(struct json_scan *s, const char *p, size_t n);
 

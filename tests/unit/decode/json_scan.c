@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -19,12 +20,12 @@
 typedef size_t scan_fn(struct json_scan *s, const char *p, size_t n);
 
 /* Bytes of the value that begins behind an open bracket; n when it is not over. */
-static size_t plain(const char *p, size_t n, uint32_t depth, uint32_t limit, uint32_t *ret_depth,
-		    uint32_t *ret_deepest)
+static size_t plain(const char *p, size_t n, uint64_t depth, uint64_t limit, uint64_t *ret_depth,
+		    bool *ret_deep)
 {
 	bool in_string = false, escaped = false;
 
-	*ret_deepest = 0;
+	*ret_deep = false;
 	for (size_t i = 0; i < n; i++) {
 		char c = p[i];
 
@@ -42,8 +43,7 @@ static size_t plain(const char *p, size_t n, uint32_t depth, uint32_t limit, uin
 			continue;
 		if (c == '{' || c == '[') {
 			depth++;
-			if (depth > limit && depth > *ret_deepest)
-				*ret_deepest = depth;
+			*ret_deep |= depth > limit;
 		}
 		if ((c == '}' || c == ']') && --depth == 0) {
 			*ret_depth = 0;
@@ -57,8 +57,8 @@ static size_t plain(const char *p, size_t n, uint32_t depth, uint32_t limit, uin
 static void check(scan_fn *scan, struct rng *g)
 {
 	static const char letters[] = "\"\"\"\\\\{[}]{}ab,:;[{}]\x5c\x22 xyzzy";
-	uint32_t depth = 1 + (uint32_t)rng_below(g, 3), limit = 1 + (uint32_t)rng_below(g, 12);
-	uint32_t want_depth, want_deepest;
+	uint64_t depth = 1 + rng_below(g, 3), limit = 1 + rng_below(g, 12), want_depth;
+	bool want_deep;
 	struct json_scan s;
 	char text[400];
 	size_t n = rng_below(g, sizeof(text)), want, got = 0;
@@ -66,7 +66,7 @@ static void check(scan_fn *scan, struct rng *g)
 	for (size_t i = 0; i < n; i++)
 		text[i] = letters[rng_below(g, rng_below(g, 4) ? 5 + rng_below(g, 20)
 							       : sizeof(letters) - 1)];
-	want = plain(text, n, depth, limit, &want_depth, &want_deepest);
+	want = plain(text, n, depth, limit, &want_depth, &want_deep);
 	json_scan_begin(&s, depth, limit);
 	while (got < n && s.depth) {
 		size_t part = 1 + rng_below(g, rng_below(g, 2) ? 3 : 200), used;
@@ -81,10 +81,10 @@ static void check(scan_fn *scan, struct rng *g)
 		got += used;
 		assert_true(used == part || s.depth == 0);
 	}
-	if (got != want || s.depth != want_depth || s.deepest != want_deepest)
-		fail_msg("%.*s\nfrom depth %u: %zu bytes, depth %u, deepest %u; not %zu, %u, %u",
-			 (int)n, text, depth, got, s.depth, s.deepest, want, want_depth,
-			 want_deepest);
+	if (got != want || s.depth != want_depth || s.deep != want_deep)
+		fail_msg("%.*s\nfrom depth %" PRIu64 ": %zu bytes, depth %" PRIu64
+			 ", deep %d; not %zu, %" PRIu64 ", %d",
+			 (int)n, text, depth, got, s.depth, s.deep, want, want_depth, want_deep);
 }
 
 static void check_all(scan_fn *scan)
