@@ -38,7 +38,7 @@ static void complete(struct reflector *r)
 	r->list_wanted = false;
 	r->pages_once = false;
 	r->expired_tokens = r->protobuf_errors = r->stuck = 0;
-	r->ever_synced = true;
+	r->ever_synced = r->just_listed = true;
 	r->counters.lists++;
 	r->o.ops->list_end(r->o.ctx);
 	reflector_tell(r, REFLECTOR_SYNCED, "");
@@ -120,6 +120,7 @@ int list_marker(struct reflector *r, const struct object *o)
 void list_expired(struct reflector *r)
 {
 	bool page = r->t.kind == TRANSFER_PAGE;
+	bool worked = r->t.kind == TRANSFER_WATCH && !r->just_listed;
 	char text[REFLECTOR_MAX_TEXT];
 
 	r->counters.gone++;
@@ -132,7 +133,9 @@ void list_expired(struct reflector *r)
 	transfer_close(r);
 	list_forget(r);
 	r->list_wanted = true;
-	r->not_before = r->now + backoff_next(&r->backoff, &r->rng, r->now, 0);
+	/* A resume point that worked before and is too old now is no failure: only spread out. */
+	r->not_before = r->now + (worked ? rng_below(&r->rng, r->backoff.base + 1)
+					 : backoff_next(&r->backoff, &r->rng, r->now, 0));
 	(void)snprintf(text, sizeof(text), "%s: %s is too old for the server (410), listing anew",
 		       r->what, page ? "the list's page token" : "the resume point");
 	reflector_tell(r, REFLECTOR_SYNCING, text);

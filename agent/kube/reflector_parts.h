@@ -87,6 +87,7 @@ struct reflector {
 	/* Where we are. */
 	bool started, paused, abort_pending;
 	bool list_wanted, ever_synced;
+	bool just_listed;  /* nothing was heard from a watch since the last complete list */
 	struct rv rv;	   /* resume point of the watch */
 	struct rv list_rv; /* of the list under way */
 	char *cont;	   /* page token of the next request, NULL at the first page */

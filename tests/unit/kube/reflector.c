@@ -5,6 +5,8 @@
  */
 #include "kube/reflector.h"
 
+#include "base/mem.h"
+
 #include "base/buf.h"
 
 #include <setjmp.h>
@@ -473,6 +475,41 @@ static void gone_as_status(void **state)
 	assert_int_equal(count(&w)->gone, 1);
 	assert_int_equal(count(&w)->relists, 1);
 	assert_int_equal(count(&w)->lists, 2);
+	close_world(&w);
+}
+
+/* A server that was down and compacted: the failures are over, nobody waits for the list. */
+static void gone_after_a_long_failure_lists_at_once(void **state)
+{
+	struct world w;
+
+	(void)state;
+	open_world(&w, NULL);
+	sync_by_stream(&w);
+	assert_int_equal(body(&w, EVENT("MODIFIED", "a", "15")), 0);
+	end(&w, REFLECTOR_END_CUT);
+	for (int i = 0; i < 10; i++) {
+		started(&w, 60 * S, "resourceVersion=15", NULL);
+		end(&w, REFLECTOR_END_CONNECT);
+	}
+	started(&w, 60 * S, "resourceVersion=15", NULL);
+	answer(&w, 410, JSON, STATUS(410, "Expired", "too old"));
+	started(&w, S / 2, "sendInitialEvents=true", NULL);
+	assert_int_equal(head(&w, 200, JSON, 0), 0);
+	assert_int_equal(body(&w, MARKER("30")), 0);
+	/* But a server that does not know the version it has just named is backed off from. */
+	nsec_t waited = 0;
+	for (int i = 0; i < 6; i++) {
+		end(&w, REFLECTOR_END_CUT);
+		started(&w, 60 * S, "resourceVersion=30", NULL);
+		answer(&w, 410, JSON, STATUS(410, "Expired", "too old"));
+		nsec_t from = w.now;
+		started(&w, 60 * S, "sendInitialEvents=true", NULL);
+		waited = MAX(waited, w.now - from);
+		assert_int_equal(head(&w, 200, JSON, 0), 0);
+		assert_int_equal(body(&w, MARKER("30")), 0);
+	}
+	assert_true(waited > S);
 	close_world(&w);
 }
 
@@ -1213,6 +1250,7 @@ int main(void)
 		cmocka_unit_test(watch_with_events_that_ends_keeps_its_pace),
 		cmocka_unit_test(consumer_that_refuses_sees_the_object_again),
 		cmocka_unit_test(gone_as_status),
+		cmocka_unit_test(gone_after_a_long_failure_lists_at_once),
 		cmocka_unit_test(gone_as_event),
 		cmocka_unit_test(expired_page_token_starts_the_list_over),
 		cmocka_unit_test(refused_page_token_starts_the_list_over),
