@@ -147,12 +147,26 @@ static pod_id entry_take(struct waiting *w, uint32_t id)
 	return pod;
 }
 
+/* The pod waits for an owner of another kind now: what it waited for before may never be readable.
+ * Its time begins anew. */
+static void change_lane(struct waiting *w, uint32_t id, uint32_t lane, nsec_t now)
+{
+	lane_remove(w, id);
+	entry_at(w, id)->lane = lane;
+	entry_at(w, id)->entered = now;
+	entry_at(w, id)->order = ++w->order;
+	lane_append(w, id);
+}
+
 int waiting_enter(struct waiting *w, pod_id id, enum kind owner_kind, struct str ns, nsec_t now)
 {
+	const uint32_t lane = lane_for(w, owner_kind, ns);
 	struct entry *e;
-	uint32_t n;
+	uint32_t n = entry_of(w, id);
 
-	if (entry_of(w, id))
+	if (n && entry_at(w, n)->lane != lane)
+		change_lane(w, n, lane, now);
+	if (n)
 		return 0;
 	n = pool_alloc(&w->entries);
 	if (!n || index_put(&w->by_pod, pod_hash(id), n) < 0) {
@@ -162,7 +176,7 @@ int waiting_enter(struct waiting *w, pod_id id, enum kind owner_kind, struct str
 	}
 	e = entry_at(w, n);
 	e->pod = id;
-	e->lane = lane_for(w, owner_kind, ns);
+	e->lane = lane;
 	e->entered = now;
 	e->order = ++w->order;
 	lane_append(w, n);

@@ -20,7 +20,8 @@ struct waiting_opts {
 int waiting_new(const struct waiting_opts *o, struct waiting **ret);
 void waiting_free(struct waiting **w);
 
-/* Enters the pod unless it is in already: 0 or -ENOMEM. Over the maximum the oldest is due at once
+/* Enters the pod: 0 or -ENOMEM. One that is in already keeps its time as long as it waits for the
+ * same kind. Over the maximum the oldest is due at once
  * and the overflow begins. */
 int waiting_enter(struct waiting *w, pod_id id, enum kind owner_kind, struct str ns, nsec_t now);
 void waiting_leave(struct waiting *w, pod_id id);

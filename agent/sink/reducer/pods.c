@@ -82,10 +82,8 @@ static int enter_waiting(struct session *s, pod_id id, const struct inv_pod_view
 {
 	struct inv_owner_view o = {.kind = KIND_OTHER};
 
-	if (waiting_holds(s->waiting, id))
-		return 0;
 	(void)inventory_owner(s->inv, missing, &o);
-	s->count.waits++;
+	s->count.waits += !waiting_holds(s->waiting, id);
 	return waiting_enter(s->waiting, id, o.kind, p->ns, s->now);
 }
 

@@ -443,6 +443,53 @@ static void owners_change(void **state)
 	world_done(&w);
 }
 
+/* What it waited for cannot be read for good: that must not hold it when it is adopted. */
+static void a_waiting_pod_is_adopted(void **state)
+{
+	struct gen_object p = pod("backup-1-x", 1), q = pod("other", 2);
+	struct world w;
+
+	(void)state;
+	own(&p, "batch/v1", "Job", "backup-1", 200);
+	world_init(&w, (struct core_opts){0});
+	serve_list(&w, REPLICASETS, NULL, 0);
+	serve_list(&w, PODS, &p, 1);
+	pass(&w, 60 * SEC); /* Jobs are not listed yet */
+	assert_string_equal(told(&w, &p), "-");
+	own(&p, "apps/v1", "ReplicaSet", "web-1", 100);
+	event(&w, PODS, EVENT_MODIFIED, &p);
+	pass(&w, 9 * SEC);
+	assert_string_equal(told(&w, &p), "-");
+	pass(&w, 2 * SEC);
+	assert_string_equal(told(&w, &p), "0 web-1");
+	event(&w, PODS, EVENT_ADDED, &q);
+	assert_string_equal(told(&w, &q), "254 other");
+	world_done(&w);
+}
+
+/* A pod that came and went while it waited has its address only in the DELETED event. */
+static void a_deleted_event_brings_the_last_state(void **state)
+{
+	struct gen_object p = pod("short", 1), rs = replicaset(100);
+	struct world w;
+	struct inventory_stats s;
+
+	(void)state;
+	world_init(&w, (struct core_opts){0});
+	serve_list(&w, REPLICASETS, &rs, 1);
+	serve_list(&w, PODS, NULL, 0);
+	settle(&w);
+	event(&w, PODS, EVENT_DELETED, &p);
+	assert_string_equal(told(&w, &p), "-");
+	assert_int_equal(counters(&w).came_and_went, 1);
+	inventory_stats(core_inventory(w.core), &s);
+	assert_int_equal(s.owners, 2); /* and its Deployment, by name alone */
+	event(&w, REPLICASETS, EVENT_DELETED, &rs);
+	inventory_stats(core_inventory(w.core), &s);
+	assert_int_equal(s.owners, 0);
+	world_done(&w);
+}
+
 static void a_relist_of_the_same_tells_nothing(void **state)
 {
 	struct gen_object p = rs_pod(1, 100), rs = replicaset(100);
@@ -681,6 +728,8 @@ int main(void)
 		cmocka_unit_test(a_short_refusal_is_none),
 		cmocka_unit_test(one_pod_too_many_waits_and_one_resync_follows),
 		cmocka_unit_test(owners_change),
+		cmocka_unit_test(a_waiting_pod_is_adopted),
+		cmocka_unit_test(a_deleted_event_brings_the_last_state),
 		cmocka_unit_test(a_relist_of_the_same_tells_nothing),
 		cmocka_unit_test(a_full_inventory_pauses_then_refuses_then_lists_anew),
 		cmocka_unit_test(a_node_reads_its_owners_one_by_one),

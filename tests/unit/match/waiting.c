@@ -62,6 +62,27 @@ static void time_begins_when_the_kind_can_be_read(void **state)
 	waiting_free(&w);
 }
 
+/* A pod that is adopted while it waits: its new owner's kind counts. */
+static void changes_lanes(void **state)
+{
+	struct waiting *w = make(100);
+
+	(void)state;
+	assert_int_equal(waiting_kind(w, KIND_JOB, any, NSEC_NEVER), 0);
+	assert_int_equal(waiting_kind(w, KIND_REPLICASET, any, 0), 0);
+	assert_int_equal(waiting_enter(w, 1, KIND_JOB, any, 1 * SEC), 0);
+	assert_int_equal(waiting_enter(w, 2, KIND_REPLICASET, any, 2 * SEC), 0);
+	assert_true(waiting_deadline(w) == 12 * SEC);
+	assert_int_equal(waiting_enter(w, 1, KIND_REPLICASET, any, 50 * SEC), 0);
+	assert_int_equal(waiting_enter(w, 1, KIND_REPLICASET, any, 55 * SEC), 0);
+	assert_int_equal(waiting_count(w), 2);
+	assert_int_equal(waiting_due(w, 59 * SEC), 2);
+	assert_int_equal(waiting_due(w, 59 * SEC), 0);
+	assert_int_equal(waiting_due(w, 60 * SEC), 1);
+	assert_int_equal(waiting_count(w), 0);
+	waiting_free(&w);
+}
+
 static void over_the_maximum_the_oldest_is_due(void **state)
 {
 	struct waiting *w = make(4);
@@ -134,6 +155,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(first_in_first_out_by_time),
 		cmocka_unit_test(time_begins_when_the_kind_can_be_read),
+		cmocka_unit_test(changes_lanes),
 		cmocka_unit_test(over_the_maximum_the_oldest_is_due),
 		cmocka_unit_test(survives_failed_allocations),
 	};
