@@ -29,6 +29,8 @@ static const struct {
 	[SIM_REPLICASETS] = {"/apis/apps/v1/replicasets", "ReplicaSetList", "ReplicaSet",
 			     "apps/v1"},
 	[SIM_JOBS] = {"/apis/batch/v1/jobs", "JobList", "Job", "batch/v1"},
+	[SIM_CUSTOM] = {"/apis/db.example.com/v1/clusters", "ClusterList", "Cluster",
+			"db.example.com/v1"},
 };
 
 /* The value of a query parameter, percent-decoded; "" when absent. */
@@ -60,7 +62,8 @@ static void param(const char *target, const char *key, char out[256])
 
 static bool matches(const struct xfer *x, const struct gen_object *o)
 {
-	return cluster_kind(o) == x->kind && (!x->node[0] || strcmp(o->node, x->node) == 0);
+	return cluster_kind(o) == x->kind && (!x->node[0] || strcmp(o->node, x->node) == 0) &&
+	       (!x->ns[0] || strcmp(o->ns, x->ns) == 0) && (!x->odd || cluster_odd(o));
 }
 
 static void fail(struct xfer *x, int status, const char *reason, const char *cont)
@@ -142,6 +145,18 @@ static void do_list(struct apiserver *s, struct xfer *x, const char *target)
 	free(all);
 }
 
+static void do_discovery(struct xfer *x)
+{
+	static const char list[] =
+		"{\"kind\":\"APIResourceList\",\"groupVersion\":\"db.example.com/"
+		"v1\",\"resources\":"
+		"[{\"name\":\"clusters\",\"kind\":\"Cluster\",\"namespaced\":true}]}";
+
+	x->format = GEN_JSON;
+	assert(buf_append(&x->out, list, sizeof(list) - 1) == 0);
+	x->ended = true;
+}
+
 static void do_single(struct apiserver *s, struct xfer *x)
 {
 	for (uint32_t i = 0; i < s->cluster->n_live; i++) {
@@ -205,6 +220,15 @@ static void begin_watch(struct apiserver *s, struct xfer *x, nsec_t now, const c
 		x->next++;
 }
 
+/* A frame that is none; what comes behind it is lost to the reader, who has to begin anew. */
+static void put_garbage(struct xfer *x)
+{
+	struct str bad = x->format == GEN_PB ? STR("\0\0\0\5\xff\xff\xff\xff\xff")
+					     : STR("{\"type\":\"ADDED\",\"object\":{]}}\n");
+
+	assert(buf_append_str(&x->out, bad) == 0);
+}
+
 /* Writes what has happened since, and bookmarks. */
 static void produce(struct apiserver *s, struct xfer *x, nsec_t now)
 {
@@ -216,6 +240,12 @@ static void produce(struct apiserver *s, struct xfer *x, nsec_t now)
 		x->rv = e->rv;
 		if (e->kind == x->kind && matches(x, &c->versions[e->object]))
 			put_event(x, &c->versions[e->object], e->type, false);
+		else
+			continue;
+		if (trouble(s, 20)) /* a server may repeat what it said */
+			put_event(x, &c->versions[e->object], e->type, false);
+		if (trouble(s, 100))
+			put_garbage(x);
 	}
 	if (now >= x->bookmark_at && x->next == c->n_events) {
 		put_bookmark(x, false);
@@ -232,6 +262,7 @@ static bool parse_path(struct xfer *x, const char *target)
 {
 	char path[512], ns[64], name[64], resource[32];
 	const char *in;
+	int n;
 
 	(void)snprintf(path, sizeof(path), "%.*s", (int)strcspn(target, "?"), target);
 	for (int k = 0; k < _SIM_KIND_MAX; k++) {
@@ -239,13 +270,20 @@ static bool parse_path(struct xfer *x, const char *target)
 		if (strcmp(path, kinds[k].path) == 0)
 			return true;
 	}
+	if (strcmp(path, "/apis/db.example.com/v1") == 0) {
+		x->discovery = true;
+		return true;
+	}
 	in = strstr(path, "/namespaces/");
-	if (!in || sscanf(in, "/namespaces/%63[^/]/%31[^/]/%63s", ns, resource, name) != 3)
+	n = in ? sscanf(in, "/namespaces/%63[^/]/%31[^/]/%63s", ns, resource, name) : 0;
+	if (n < 2)
 		return false;
 	for (int k = 0; k < _SIM_KIND_MAX; k++) {
 		x->kind = (enum sim_kind)k;
 		if (strcmp(strrchr(kinds[k].path, '/') + 1, resource) == 0) {
-			(void)snprintf(x->single, sizeof(x->single), "%s/%s", ns, name);
+			(void)snprintf(x->ns, sizeof(x->ns), "%s", ns);
+			if (n == 3)
+				(void)snprintf(x->single, sizeof(x->single), "%s/%s", ns, name);
 			return true;
 		}
 	}
@@ -254,7 +292,12 @@ static bool parse_path(struct xfer *x, const char *target)
 
 static bool refuse(struct apiserver *s, struct xfer *x, nsec_t now)
 {
-	if (now < s->forbid_until) {
+	if (now < s->unauthorized_until) {
+		fail(x, 401, "Unauthorized", "");
+		return true;
+	}
+	if (now < s->forbid_until || (s->opts.no_jobs && x->kind == SIM_JOBS && !x->discovery) ||
+	    (now < s->role_until && strcmp(x->ns, s->role_ns) == 0)) {
 		fail(x, 403, "Forbidden", "");
 		return true;
 	}
@@ -294,6 +337,8 @@ void apiserver_open(struct apiserver *s, struct xfer *x, nsec_t now, const char 
 	param(target, "watch", watch);
 	param(target, "fieldSelector", field);
 	(void)sscanf(field, "spec.nodeName=%63s", x->node);
+	param(target, "labelSelector", field);
+	x->odd = strcmp(field, "sim=odd") == 0;
 	if (now < s->down_until) {
 		x->ended = true;
 		x->how = XFER_REFUSED;
@@ -303,12 +348,16 @@ void apiserver_open(struct apiserver *s, struct xfer *x, nsec_t now, const char 
 		fail(x, 404, "NotFound", "");
 	else if (refuse(s, x, now))
 		return;
+	else if (x->discovery)
+		do_discovery(x);
 	else if (x->single[0])
 		do_single(s, x);
 	else if (watch[0])
 		begin_watch(s, x, now, target);
 	else
 		do_list(s, x, target);
+	if (now < s->slow_until && x->kind != SIM_PODS && !x->single[0])
+		x->at = s->slow_until;
 	x->watch = watch[0] && !x->ended;
 }
 

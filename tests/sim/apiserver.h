@@ -12,6 +12,7 @@
 struct apiserver_opts {
 	bool streaming;	  /* offers streaming lists */
 	bool protobuf;	  /* offers protobuf */
+	bool no_jobs;	  /* Jobs are forbidden for good */
 	uint32_t trouble; /* percent of requests and moments in which something goes wrong */
 };
 
@@ -19,8 +20,12 @@ struct apiserver {
 	struct cluster *cluster;
 	struct rng *rng;
 	struct apiserver_opts opts;
-	nsec_t down_until;   /* refuses connections */
-	nsec_t forbid_until; /* answers 403, as a server whose RBAC is not loaded */
+	nsec_t down_until;	   /* refuses connections */
+	nsec_t forbid_until;	   /* answers 403, as a server whose RBAC is not loaded */
+	nsec_t unauthorized_until; /* takes no credentials */
+	nsec_t slow_until;	   /* lists of owners say nothing before */
+	nsec_t role_until;	   /* a Role is missing in one namespace: role_ns */
+	char role_ns[64];
 };
 
 enum xfer_event { XFER_RESPONSE, XFER_DATA, XFER_END };
@@ -31,9 +36,10 @@ struct xfer {
 	bool open, answered, ended, watch, metadata_only;
 	enum gen_format format;
 	enum sim_kind kind;
-	char node[64], single[128]; /* selector; name of a single object */
-	uint64_t rv;		    /* a watch has sent everything up to here */
-	uint32_t next;		    /* index of the next event to look at */
+	char node[64], ns[64], single[128]; /* selectors; name of a single object */
+	bool odd, discovery;
+	uint64_t rv;   /* a watch has sent everything up to here */
+	uint32_t next; /* index of the next event to look at */
 	int status;
 	nsec_t retry_after, at, bookmark_at, end_at;
 	struct buf out; /* produced, not delivered */

@@ -36,7 +36,39 @@ enum sim_kind cluster_kind(const struct gen_object *o)
 {
 	if (o->kind == KIND_POD)
 		return SIM_PODS;
+	if (o->kind == KIND_OTHER)
+		return SIM_CUSTOM;
 	return o->kind == KIND_REPLICASET ? SIM_REPLICASETS : SIM_JOBS;
+}
+
+bool cluster_odd(const struct gen_object *o)
+{
+	return strtoul(o->uid, NULL, 16) % 2;
+}
+
+bool cluster_always_deployed(const struct cluster *c, const char *uid)
+{
+	bool seen = false;
+
+	for (uint32_t i = 0; i < c->n_events; i++) {
+		const struct gen_object *o = &c->versions[c->events[i].object];
+
+		if (strcmp(o->uid, uid) != 0)
+			continue;
+		if (c->events[i].type == EVENT_DELETED || !o->has_owner ||
+		    strcmp(o->owner.kind, "Deployment") != 0)
+			return false;
+		seen = true;
+	}
+	return seen;
+}
+
+nsec_t cluster_born(const struct cluster *c, const char *uid)
+{
+	for (uint32_t i = 0; i < c->n_events; i++)
+		if (strcmp(c->versions[c->events[i].object].uid, uid) == 0)
+			return c->events[i].at;
+	return NSEC_NEVER;
 }
 
 const struct gen_object *cluster_by_uid(const struct cluster *c, const char *uid)
@@ -63,8 +95,11 @@ static void emit(struct cluster *c, struct gen_object *o, enum event_type type)
 	c->versions = grow(c->versions, c->n_versions, &c->cap_versions, sizeof(*c->versions));
 	c->events = grow(c->events, c->n_events, &c->cap_events, sizeof(*c->events));
 	c->versions[c->n_versions] = *o;
-	c->events[c->n_events++] = (struct sim_event){
-		.rv = o->rv, .kind = cluster_kind(o), .type = type, .object = c->n_versions++};
+	c->events[c->n_events++] = (struct sim_event){.rv = o->rv,
+						      .kind = cluster_kind(o),
+						      .type = type,
+						      .object = c->n_versions++,
+						      .at = c->now};
 }
 
 static void delete_at(struct cluster *c, uint32_t i)
@@ -87,8 +122,9 @@ static struct gen_object *add(struct cluster *c, enum kind kind, const char *api
 	o = &c->live[c->n_live++];
 	*o = (struct gen_object){.kind = kind};
 	(void)snprintf(o->api_version, sizeof(o->api_version), "%s", api);
-	(void)snprintf(o->kind_text, sizeof(o->kind_text), "%s", kind_name(kind));
-	(void)snprintf(o->ns, sizeof(o->ns), "ns-%u", pick(c, 3));
+	(void)snprintf(o->kind_text, sizeof(o->kind_text), "%s",
+		       kind == KIND_OTHER ? "Cluster" : kind_name(kind));
+	(void)snprintf(o->ns, sizeof(o->ns), "ns-%u", pick(c, CLUSTER_SPACES));
 	(void)snprintf(o->name, sizeof(o->name), "%s-%u", name, c->next_name++);
 	new_uid(c, o->uid);
 	return o;
@@ -118,8 +154,16 @@ static void set_top_owner(struct cluster *c, struct gen_object *o, const char *a
 static void make_owner(struct cluster *c)
 {
 	bool rs = chance(c, 60);
-	struct gen_object *o =
-		rs ? add(c, KIND_REPLICASET, "apps/v1", "rs") : add(c, KIND_JOB, "batch/v1", "job");
+	struct gen_object *o;
+
+	if (chance(c, 15)) {
+		o = add(c, KIND_OTHER, "db.example.com/v1", "db");
+		if (chance(c, 60))
+			set_top_owner(c, o, "fleet.example.com/v1", "Fleet");
+		emit(c, o, EVENT_ADDED);
+		return;
+	}
+	o = rs ? add(c, KIND_REPLICASET, "apps/v1", "rs") : add(c, KIND_JOB, "batch/v1", "job");
 
 	if (chance(c, 75))
 		set_top_owner(c, o, rs ? "apps/v1" : "batch/v1", rs ? "Deployment" : "CronJob");
@@ -141,10 +185,14 @@ static struct gen_object *any(struct cluster *c, bool pod)
 	return NULL;
 }
 
-static void own_pod(struct cluster *c, struct gen_object *pod)
+/* An owner is of the pod's namespace; a new pod goes where its owner is. */
+static void own_pod(struct cluster *c, struct gen_object *pod, bool fresh)
 {
 	const struct gen_object *owner = any(c, false);
 	uint32_t dice = pick(c, 100);
+
+	if (owner && !fresh && strcmp(owner->ns, pod->ns) != 0)
+		owner = NULL;
 
 	if (dice < 65 && owner)
 		set_owner(pod, owner->api_version, owner->kind_text, owner->name, owner->uid);
@@ -153,7 +201,7 @@ static void own_pod(struct cluster *c, struct gen_object *pod)
 	else if (dice < 80)
 		set_top_owner(c, pod, "v1", "Node");
 	else if (dice < 85)
-		set_top_owner(c, pod, "db.example.com/v1", "Cluster");
+		set_top_owner(c, pod, "db.example.com/v1", "Replica");
 	else
 		pod->has_owner = false;
 	if (dice < 65 && owner)
@@ -193,7 +241,7 @@ static void make_pod(struct cluster *c)
 
 	pod->phase = POD_PHASE_PENDING;
 	pod->host_network = chance(c, 10);
-	pod->bulk = chance(c, 20) ? pick(c, 3000) : 0;
+	pod->bulk = chance(c, 3) ? CLUSTER_HUGE : chance(c, 20) ? pick(c, 3000) : 0;
 	(void)snprintf(pod->node, sizeof(pod->node), "node-%u", pick(c, CLUSTER_NODES));
 	pod->n_containers = 1 + pick(c, 3);
 	for (uint32_t i = 0; i < pod->n_containers; i++) {
@@ -204,7 +252,7 @@ static void make_pod(struct cluster *c)
 			       pick(c, 3));
 		k->type = i == 0 ? CONTAINER_MAIN : pick(c, _CONTAINER_TYPE_MAX);
 	}
-	own_pod(c, pod);
+	own_pod(c, pod, true);
 	if (chance(c, 30))
 		start_pod(c, pod);
 	emit(c, pod, EVENT_ADDED);
@@ -223,7 +271,7 @@ static void change_pod(struct cluster *c, struct gen_object *pod)
 		new_container_id(c, &pod->containers[pick(c, pod->n_containers)]);
 		break;
 	case 3:
-		own_pod(c, pod); /* adopted or orphaned */
+		own_pod(c, pod, false); /* adopted or orphaned */
 		break;
 	case 4:
 		pod->terminating = true;
@@ -241,7 +289,8 @@ static void change_owner(struct cluster *c, struct gen_object *o)
 	if (o->has_owner && chance(c, 50))
 		o->has_owner = false;
 	else
-		set_top_owner(c, o, "apps/v1", "Deployment");
+		set_top_owner(c, o, o->kind == KIND_OTHER ? "fleet.example.com/v1" : "apps/v1",
+			      o->kind == KIND_OTHER ? "Fleet" : "Deployment");
 	emit(c, o, EVENT_MODIFIED);
 }
 
@@ -277,9 +326,12 @@ static bool dangling(const struct cluster *c, const struct gen_object *o)
 {
 	enum kind k = o->has_owner ? kind_of(api_group(str_of(o->owner.api_version)),
 					     str_of(o->owner.kind))
-				   : KIND_OTHER;
+				   : KIND_NODE;
 
-	return (k == KIND_REPLICASET || k == KIND_JOB) && !cluster_by_uid(c, o->owner.uid);
+	if (k == KIND_OTHER && strcmp(o->owner.kind, "Cluster") != 0)
+		return false;
+	return (k == KIND_REPLICASET || k == KIND_JOB || k == KIND_OTHER) &&
+	       !cluster_by_uid(c, o->owner.uid);
 }
 
 void cluster_collect(struct cluster *c)

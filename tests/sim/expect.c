@@ -20,10 +20,14 @@ struct expected {
 	uint32_t ip;
 };
 
-static bool announced(const struct gen_object *o, const char *node)
+static bool announced(const struct gen_object *o, const struct expect_scope *s)
 {
-	return o->kind == KIND_POD && o->ips[0][0] && o->phase != POD_PHASE_SUCCEEDED &&
-	       o->phase != POD_PHASE_FAILED && (!node || strcmp(o->node, node) == 0);
+	if (o->kind != KIND_POD || !o->ips[0][0] || o->phase == POD_PHASE_SUCCEEDED ||
+	    o->phase == POD_PHASE_FAILED || o->bulk >= CLUSTER_HUGE)
+		return false;
+	if (s->spaces && strtoul(o->ns + 3, NULL, 10) >= s->spaces)
+		return false;
+	return (!s->odd || cluster_odd(o)) && (!s->node || strcmp(o->node, s->node) == 0);
 }
 
 static int kind_number(const struct gen_ref *r)
@@ -43,7 +47,8 @@ static int kind_number(const struct gen_ref *r)
 	return OWNER_OTHER;
 }
 
-static void expect_owner(const struct cluster *c, const struct gen_object *pod, struct expected *e)
+static void expect_owner(const struct cluster *c, const struct expect_scope *s,
+			 const struct gen_object *pod, struct expected *e)
 {
 	const struct gen_ref *ref = &pod->owner;
 	const struct gen_object *up;
@@ -54,6 +59,8 @@ static void expect_owner(const struct cluster *c, const struct gen_object *pod, 
 		return;
 	}
 	up = cluster_by_uid(c, ref->uid);
+	if (up && ((s->no_jobs && up->kind == KIND_JOB) || (!s->follow && up->kind == KIND_OTHER)))
+		up = NULL;
 	if (up && up->has_owner)
 		ref = &up->owner;
 	e->owner_kind = kind_number(ref);
@@ -122,12 +129,12 @@ static bool containers_told(const struct gen_object *pod, const struct reducer_p
 	return p->n_containers >= started(pod);
 }
 
-static bool pod_equal(const struct cluster *c, const struct gen_object *pod,
-		      const struct reducer_pod *p)
+static bool pod_equal(const struct cluster *c, const struct expect_scope *s,
+		      const struct gen_object *pod, const struct reducer_pod *p)
 {
 	struct expected e = {0};
 
-	expect_owner(c, pod, &e);
+	expect_owner(c, s, pod, &e);
 	expect_version(pod, e.version, sizeof(e.version));
 	e.ip = expect_ip(pod);
 	return p && is(p->ns, pod->ns) && is(p->name, pod->name) &&
@@ -136,12 +143,12 @@ static bool pod_equal(const struct cluster *c, const struct gen_object *pod,
 	       p->host_network == pod->host_network && containers_told(pod, p);
 }
 
-static void show(const struct cluster *c, const struct gen_object *pod, const struct reducer_pod *p,
-		 uint64_t seed)
+static void show(const struct cluster *c, const struct expect_scope *s,
+		 const struct gen_object *pod, const struct reducer_pod *p, uint64_t seed)
 {
 	struct expected e = {0};
 
-	expect_owner(c, pod, &e);
+	expect_owner(c, s, pod, &e);
 	expect_version(pod, e.version, sizeof(e.version));
 	fprintf(stderr,
 		"seed %" PRIu64 ": pod %s/%s (%s) should be %d %s (%s) ip %08x %s, %u containers",
@@ -155,8 +162,8 @@ static void show(const struct cluster *c, const struct gen_object *pod, const st
 		fprintf(stderr, "; the reducer does not have it\n");
 }
 
-int expect_equal(const struct cluster *c, const char *node, const struct reducer_table *t,
-		 uint64_t seed)
+int expect_equal(const struct cluster *c, const struct expect_scope *s,
+		 const struct reducer_table *t, uint64_t seed)
 {
 	const struct reducer_pod *p;
 	uint32_t at = 0;
@@ -165,12 +172,12 @@ int expect_equal(const struct cluster *c, const char *node, const struct reducer
 	for (uint32_t i = 0; i < c->n_live; i++) {
 		const struct gen_object *pod = &c->live[i];
 
-		if (!announced(pod, node))
+		if (!announced(pod, s))
 			continue;
 		p = reducer_table_find(t, str_of(pod->uid));
-		if (pod_equal(c, pod, p))
+		if (pod_equal(c, s, pod, p))
 			continue;
-		show(c, pod, p, seed);
+		show(c, s, pod, p, seed);
 		wrong++;
 	}
 	while ((p = reducer_table_next(t, &at))) {
@@ -179,7 +186,7 @@ int expect_equal(const struct cluster *c, const char *node, const struct reducer
 
 		(void)snprintf(uid, sizeof(uid), "%.*s", STR_ARG(p->uid));
 		pod = cluster_by_uid(c, uid);
-		if (pod && announced(pod, node))
+		if (pod && announced(pod, s))
 			continue;
 		fprintf(stderr, "seed %" PRIu64 ": ghost pod %s (%.*s)\n", seed, uid,
 			STR_ARG(p->name));

@@ -26,14 +26,16 @@
 
 struct world {
 	uint64_t seed;
-	bool verbose, node_scope, failed;
+	bool verbose, failed;
 	nsec_t now;
 	struct rng rng;
 	struct cluster cluster;
 	struct apiserver server;
 	struct budget budget;
 	struct core *core;
-	struct xfer watches[_SIM_KIND_MAX], reads[OWNERS_MAX_PARALLEL];
+	struct xfer watches[_SIM_KIND_MAX * CLUSTER_SPACES], reads[OWNERS_MAX_PARALLEL];
+	struct expect_scope scope;
+	nsec_t timeout; /* of pods that wait */
 	/* the reducer's side */
 	struct reducer_table *table;
 	struct ingest *ingest;
@@ -54,10 +56,34 @@ static nsec_t clock_of(void *ctx)
 	return ((struct world *)ctx)->now;
 }
 
+/* A slow start never announces ReplicaSets that soon become Deployments: a pod whose ReplicaSet
+ * always had one waits its time first, unless too many wait. (Its time, not its owner's: a pod that
+ * is adopted while it waits does not begin anew.) */
+static void check_order(struct world *w, const struct reducer_pod *p)
+{
+	struct session_counters c;
+	char pod[64], owner[64];
+
+	if (p->owner_kind != 0 || w->scope.node)
+		return;
+	session_counters(core_session(w->core), &c);
+	(void)snprintf(pod, sizeof(pod), "%.*s", STR_ARG(p->uid));
+	(void)snprintf(owner, sizeof(owner), "%.*s", STR_ARG(p->owner_uid));
+	if (c.overflows || !cluster_always_deployed(&w->cluster, owner) ||
+	    w->now >= cluster_born(&w->cluster, pod) + w->timeout)
+		return;
+	fprintf(stderr,
+		"seed %" PRIu64 " at %.3f s: pod %s is told with its ReplicaSet too early\n",
+		w->seed, (double)w->now / 1e9, pod);
+	w->failed = true;
+}
+
 static void on_effect(void *arg, const struct ingest_effect *e)
 {
 	struct world *w = arg;
 
+	if (e->type == INGEST_POD)
+		check_order(w, e->pod);
 	if (e->type != INGEST_ERROR)
 		return;
 	fprintf(stderr, "seed %" PRIu64 " at %.3f s: the reducer says: %s\n", w->seed,
@@ -236,6 +262,7 @@ static void cluster_turn(struct world *w)
 	if (w->calm || w->now < w->step_at)
 		return;
 	w->step_at = w->now + (nsec_t)pick(w, 1000) * NSEC_PER_MSEC;
+	w->cluster.now = w->now;
 	for (uint32_t n = pick(w, 4); n; n--)
 		cluster_step(&w->cluster);
 	if (pick(w, 100) == 0)
@@ -244,6 +271,13 @@ static void cluster_turn(struct world *w)
 		w->server.down_until = w->now + pick(w, 30) * NSEC_PER_SEC;
 	if (pick(w, 300) == 0)
 		w->server.forbid_until = w->now + pick(w, 20) * NSEC_PER_SEC;
+	if (pick(w, 300) == 0)
+		w->server.unauthorized_until = w->now + pick(w, 20) * NSEC_PER_SEC;
+	if (pick(w, 200) == 0) {
+		w->server.role_until = w->now + pick(w, 60) * NSEC_PER_SEC;
+		(void)snprintf(w->server.role_ns, sizeof(w->server.role_ns), "ns-%u",
+			       pick(w, CLUSTER_SPACES));
+	}
 	reducer_trouble(w);
 }
 
@@ -282,6 +316,63 @@ static bool run_until(struct world *w, nsec_t end)
 
 /* ---- a run ----------------------------------------------------------------------------------- */
 
+/* What is watched: all, a node's pods, or some namespaces; perhaps less by label. */
+static void choose_scope(struct world *w, struct core_opts *o)
+{
+	static const struct str spaces[] = {STR("ns-0"), STR("ns-1")};
+	static const struct str follow[] = {STR("db.example.com/Cluster")};
+
+	switch (pick(w, 6)) {
+	case 0:
+	case 1:
+		w->scope.node = "node-1";
+		break;
+	case 2:
+		w->scope.spaces = 1 + pick(w, ARRAY_SIZE(spaces));
+		break;
+	default:
+		break;
+	}
+	w->scope.odd = pick(w, 8) == 0;
+	w->scope.no_jobs = w->server.opts.no_jobs = pick(w, 6) == 0;
+	w->scope.follow = pick(w, 3) == 0;
+	o->scope.node_name = w->scope.node;
+	o->scope.namespaces = spaces;
+	o->scope.n_namespaces = w->scope.spaces;
+	o->scope.label_selector = w->scope.odd ? "sim=odd" : NULL;
+	o->session.policy.follow = follow;
+	o->session.policy.n_follow = w->scope.follow;
+}
+
+/* Times and sizes that users may set otherwise. */
+static void choose_tunables(struct world *w, struct core_opts *o)
+{
+	w->timeout = (2 + pick(w, 20)) * NSEC_PER_SEC;
+	o->watch.page_size = 1 + pick(w, 20);
+	o->watch.budget = &w->budget;
+	o->watch.seed = rng_next(&w->rng);
+	o->watch.max_object = CLUSTER_HUGE / 2;
+	o->watch.list_from_cache = pick(w, 2);
+	o->watch.no_protobuf = pick(w, 8) == 0;
+	o->watch.watch_min_s = pick(w, 2) ? 0 : 20;
+	o->watch.watch_max_s = o->watch.watch_min_s ? 40 + pick(w, 100) : 0;
+	o->watch.backoff_cap = pick(w, 2) ? 0 : (1 + pick(w, 20)) * NSEC_PER_SEC;
+	o->watch.start_jitter = pick(w, 2) * NSEC_PER_SEC;
+	o->owners.budget = &w->budget;
+	o->owners.seed = rng_next(&w->rng);
+	o->owners.parallel = 1 + pick(w, OWNERS_MAX_PARALLEL);
+	o->inventory = inventory_defaults;
+	o->inventory.max_dead = pick(w, 3) ? 10000 : 1 + pick(w, 5);
+	o->inventory.linger = pick(w, 3) ? inventory_defaults.linger : pick(w, 5) * NSEC_PER_SEC;
+	o->session.waiting = (struct waiting_opts){.max = pick(w, 3) ? 10000 : 1 + pick(w, 5),
+						   .timeout = w->timeout};
+	o->session.hostname = STR("sim");
+	o->session.cpu_cores = 2;
+	o->session.heartbeat = (1 + pick(w, 15)) * NSEC_PER_SEC;
+	o->session.out_max = pick(w, 2) ? 0 : SESSION_OUT_MIN;
+	o->resync_on_relist = pick(w, 2);
+}
+
 static int world_init(struct world *w, uint64_t seed)
 {
 	struct core_opts o = {.clock = clock_of, .clock_ctx = w};
@@ -295,23 +386,13 @@ static int world_init(struct world *w, uint64_t seed)
 				       .opts = {.streaming = pick(w, 2),
 						.protobuf = pick(w, 2),
 						.trouble = pick(w, 4) ? pick(w, 40) : 0}};
-	w->node_scope = pick(w, 3) == 0;
+	w->cluster.now = START;
+	w->server.slow_until = pick(w, 3) ? 0 : START + pick(w, 50) * NSEC_PER_SEC;
 	for (uint32_t i = pick(w, 120); i; i--)
 		cluster_step(&w->cluster);
 	budget_init(&w->budget, 10, 20, rng_next(&w->rng));
-	o.scope.node_name = w->node_scope ? "node-1" : NULL;
-	o.watch.page_size = 1 + pick(w, 20);
-	o.watch.budget = &w->budget;
-	o.watch.seed = rng_next(&w->rng);
-	o.owners.budget = &w->budget;
-	o.owners.seed = rng_next(&w->rng);
-	o.inventory = inventory_defaults;
-	o.inventory.max_dead = pick(w, 3) ? 10000 : 1 + pick(w, 5);
-	o.session.waiting = (struct waiting_opts){.max = pick(w, 3) ? 10000 : 1 + pick(w, 5),
-						  .timeout = 10 * NSEC_PER_SEC};
-	o.session.hostname = STR("sim");
-	o.session.cpu_cores = 2;
-	o.resync_on_relist = pick(w, 2);
+	choose_scope(w, &o);
+	choose_tunables(w, &o);
 	if (reducer_table_new(&t, &w->table) < 0)
 		return -1;
 	return core_new(&o, &w->core);
@@ -319,7 +400,7 @@ static int world_init(struct world *w, uint64_t seed)
 
 static void world_done(struct world *w)
 {
-	for (uint32_t i = 0; i < _SIM_KIND_MAX; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(w->watches); i++)
 		apiserver_close(&w->watches[i]);
 	for (uint32_t i = 0; i < OWNERS_MAX_PARALLEL; i++)
 		apiserver_close(&w->reads[i]);
@@ -333,7 +414,8 @@ static void calm_down(struct world *w)
 {
 	w->calm = true;
 	w->server.opts.trouble = 0;
-	w->server.down_until = w->server.forbid_until = 0;
+	w->server.down_until = w->server.forbid_until = w->server.unauthorized_until = 0;
+	w->server.role_until = 0;
 	cluster_collect(&w->cluster);
 	cluster_collect(&w->cluster); /* ReplicaSets go first, then their pods */
 }
@@ -368,7 +450,7 @@ static bool check(struct world *w)
 {
 	uint64_t before;
 
-	if (expect_equal(&w->cluster, w->node_scope ? "node-1" : NULL, w->table, w->seed) != 0)
+	if (expect_equal(&w->cluster, &w->scope, w->table, w->seed) != 0)
 		return false;
 	before = messages(w);
 	if (!run_until(w, w->now + 2 * 60 * NSEC_PER_SEC))
@@ -386,7 +468,8 @@ static bool phases(struct world *w)
 	calm_down(w);
 	if (!run_until(w, w->now + SETTLE))
 		return false;
-	if (w->node_scope) { /* owners of owners are noticed within 10 minutes, by a pod event */
+	if (w->scope.node ||
+	    w->scope.follow) { /* owners of owners are noticed within 10 minutes, by a pod event */
 		if (!run_until(w, w->now + OWNER_AGE))
 			return false;
 		cluster_touch_pods(&w->cluster);
@@ -407,8 +490,11 @@ int world_run(uint64_t seed, bool verbose)
 	if (verbose)
 		fprintf(stderr,
 			"seed %" PRIu64 ": %s scope, %u objects, %u events, %u connections, %s\n",
-			seed, w.node_scope ? "node" : "cluster", w.cluster.n_live,
-			w.cluster.n_events, w.connections, ok ? "ok" : "FAILED");
+			seed,
+			w.scope.node	 ? "node"
+			: w.scope.spaces ? "namespace"
+					 : "cluster",
+			w.cluster.n_live, w.cluster.n_events, w.connections, ok ? "ok" : "FAILED");
 	world_done(&w);
 	return ok ? 0 : -1;
 }
