@@ -45,6 +45,8 @@ static int on_object(void *ctx, enum event_type type, const struct object *o)
 	struct reflector *r = ctx;
 
 	r->t.decoded_at = r->now;
+	if (r->t.kind == TRANSFER_WATCH) /* before: the marker makes a watch of a list */
+		r->just_listed = false;
 	int e = type == EVENT_BOOKMARK ? on_bookmark(r, o) : on_change(r, type, o);
 	if (e == 0 && r->t.kind == TRANSFER_WATCH)
 		watch_moved(r, o->meta.resource_version);

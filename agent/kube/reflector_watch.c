@@ -17,7 +17,6 @@
 void watch_moved(struct reflector *r, struct str version)
 {
 	(void)rv_set(&r->rv, version);
-	r->just_listed = false;
 	r->t.progress = true;
 	r->stuck = r->protobuf_errors = 0;
 	if (r->t.settle_at != NSEC_NEVER) {
