@@ -17,6 +17,8 @@ enum column {
 	COL_OWNER_KIND = 10,
 	COL_OWNER_NAME,
 	COL_OWNER_UID,
+	COL_DIRECT_KIND,
+	COL_DIRECT_NAME,
 	COL_OWNERS = 17,
 	_COL_MAX,
 };
@@ -151,42 +153,54 @@ static const struct {
 } known[] = {
 	{"ReplicaSet", "apps/"}, {"Deployment", "apps/"}, {"Job", "batch/"}, {"CronJob", "batch/"}};
 
-/* Of the pod's own controller the table holds the API version; those above it are real ones. */
-static bool of_group(const char *owners, const char *kind, const char *group)
+/* The pod's own controller: its reference, the caller's to free; NULL: none. */
+static json_t *controller(char *const *cells)
 {
-	json_t *list = json_loads(owners, 0, NULL);
-	const json_t *o;
-	bool right = true;
+	json_t *list = json_loads(cells[COL_OWNERS], 0, NULL), *o, *found = NULL;
 	size_t i;
 
 	json_array_foreach(list, i, o)
 	{
-		if (strcmp(text(o, "kind"), kind) == 0 &&
-		    json_is_true(json_object_get(o, "controller")))
-			right = strncmp(text(o, "apiVersion"), group, strlen(group)) == 0;
+		if (!found && json_is_true(json_object_get(o, "controller")))
+			found = json_incref(o);
 	}
 	json_decref(list);
-	return right;
+	return found;
 }
 
-static const char *wire_kind(char *const *cells)
+/* Of the pod's own controller the table holds the API version; those above it are real ones. */
+static const char *wire_kind(const char *kind, const json_t *direct)
 {
+	const bool is_direct = strcmp(kind, text(direct, "kind")) == 0;
+
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-		if (strcmp(cells[COL_OWNER_KIND], known[i].kind) == 0 &&
-		    of_group(cells[COL_OWNERS], known[i].kind, known[i].group))
+		if (strcmp(kind, known[i].kind) == 0 &&
+		    (!is_direct || strncmp(text(direct, "apiVersion"), known[i].group,
+					   strlen(known[i].group)) == 0))
 			return known[i].kind;
 	return "Other";
 }
 
-static void set_owner(json_t *pod, char *const *cells)
+static void put_owner(json_t *pod, const char *kind, const char *name, const char *uid)
 {
-	const bool none = strcmp(cells[COL_OWNER_KIND], "none") == 0;
+	(void)json_object_set_new(pod, "owner_kind", json_string(kind));
+	(void)json_object_set_new(pod, "owner_name", json_string(name));
+	(void)json_object_set_new(pod, "owner_uid", json_string(uid));
+}
 
-	(void)json_object_set_new(pod, "owner_kind",
-				  json_string(none ? "NoOwner" : wire_kind(cells)));
-	(void)json_object_set_new(pod, "owner_name",
-				  json_string(cells[none ? COL_NAME : COL_OWNER_NAME]));
-	(void)json_object_set_new(pod, "owner_uid", json_string(none ? "" : cells[COL_OWNER_UID]));
+static void set_owner(json_t *pod, const struct truth_select *s, char *const *cells)
+{
+	json_t *direct = controller(cells);
+
+	if (strcmp(cells[COL_OWNER_KIND], "none") == 0)
+		put_owner(pod, "NoOwner", cells[COL_NAME], "");
+	else if (s && s->unread && strcmp(s->unread, cells[COL_DIRECT_KIND]) == 0)
+		put_owner(pod, wire_kind(s->unread, direct), cells[COL_DIRECT_NAME],
+			  text(direct, "uid"));
+	else
+		put_owner(pod, wire_kind(cells[COL_OWNER_KIND], direct), cells[COL_OWNER_NAME],
+			  cells[COL_OWNER_UID]);
+	json_decref(direct);
 }
 
 static bool selected(const struct truth_select *s, char *const *cells)
@@ -211,7 +225,7 @@ static int take_line(struct str line, const struct truth_select *select, const j
 	if (r == 0 && selected(select, cells) && announced(json_object_get(item, "status"))) {
 		json_t *pod = pod_of(item);
 
-		set_owner(pod, cells);
+		set_owner(pod, select, cells);
 		(void)json_object_set_new(t->pods, cells[COL_UID], pod);
 	}
 	for (size_t i = 0; i < _COL_MAX; i++)

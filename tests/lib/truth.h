@@ -20,6 +20,9 @@ struct truth {
 struct truth_select {
 	const char *node;
 	const char *const *namespaces; /* ends with NULL */
+	/* Not which, but what: objects of this kind cannot be read, so that the chains of their
+	 * pods end with what the pods themselves say of them. */
+	const char *unread;
 };
 
 /* `set` is a folder below tests/fixtures/recorded, "" for the newest server's.

@@ -99,7 +99,6 @@ static const struct fault_case cases[] = {
 	{.fault = "reset-get=100@times=5", ONE_NODE},
 	{.fault = "truncate-get=100@times=5", ONE_NODE},
 	{.fault = "delay-get=1@times=5", ONE_NODE},
-	{.fault = "wrong-magic-get@times=5", ONE_NODE},
 	{.fault = "no-protobuf", ONE_NODE},
 	{.fault = "reset-connect@times=6", ONE_NODE},
 	{.fault = "410-watch@times=3", ONE_NODE},
@@ -175,6 +174,8 @@ static void test_fault(void **state)
 	rig_replay(rig, (const char *const[]){"--fault", f->fault, NULL});
 	rig_reducer(rig, NULL);
 	rig_agent(rig, f->agent, NULL);
+	if (f->truth.unread) /* a kind that is never watched would never end */
+		json_decref(rig_ask(rig, "POST", "/replay/advance?end=1"));
 	rig_converge_but(rig, "replay-hostile",
 			 f->patience_s ? f->patience_s * NSEC_PER_SEC : RIG_PATIENCE);
 	rig_assert(rig, rig_played(rig) > 0, "the fault was not played");
