@@ -57,7 +57,7 @@ static void on_changed(void *ctx)
 	struct agent *a = ctx;
 
 	conn_wake(a->conn);
-	if (!a->woken) { /* the tick that follows this turn of the loop looks after the owners */
+	if (!a->woken) { /* a tick follows this turn of the loop: what is due may have changed */
 		a->woken = true;
 		event_active(a->tick, EV_TIMEOUT, 0);
 	}
@@ -93,10 +93,21 @@ static void on_full(void *ctx, bool full)
 			 a->cfg->inventory_max);
 	else
 		log_info("the inventory has room again: pods are listed anew");
-	client_wake(a->client);
+}
+
+static void on_owner_wanted(void *ctx)
+{
+	client_wake_owners(((struct agent *)ctx)->client);
+}
+
+static void on_watches_asked(void *ctx)
+{
+	client_wake(((struct agent *)ctx)->client);
 }
 
 static const struct core_ops core_ops = {.changed = on_changed,
+					 .owner_wanted = on_owner_wanted,
+					 .watches_asked = on_watches_asked,
 					 .unauthorized = on_unauthorized,
 					 .bad_object = on_bad_object,
 					 .owner_refused = on_owner_refused,
@@ -120,8 +131,6 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
-	if (a->woken && owners_queued(core_owners(a->core)))
-		client_wake(a->client);
 	a->woken = false;
 	(void)evtimer_add(a->tick, &tv);
 }

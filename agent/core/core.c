@@ -58,6 +58,7 @@ static bool watched(const struct core *c, enum kind kind)
 static void want_chain(struct core *c, owner_id id)
 {
 	const struct match_policy *policy = &c->opts.session.policy;
+	uint32_t queued = owners_queued(c->owners);
 	struct inv_owner_view o;
 
 	if (!node_scope(c) && !policy->follow_all && !policy->n_follow)
@@ -70,11 +71,13 @@ static void want_chain(struct core *c, owner_id id)
 					.controller = true};
 
 		if (!match_climbs(policy, o.kind, o.api_version, o.kind_text))
-			return;
+			break;
 		if (!watched(c, o.kind))
 			(void)owners_want(c->owners, core_now(c), &ref, o.ns);
 		id = o.parent;
 	}
+	if (owners_queued(c->owners) != queued && c->opts.ops && c->opts.ops->owner_wanted)
+		c->opts.ops->owner_wanted(c->opts.ctx);
 }
 
 static void owner_read(void *ctx, struct str uid, const struct object *o)
@@ -137,6 +140,8 @@ static void pause_pods(struct core *c, nsec_t now, bool paused)
 		if (c->watches[i].pub.kind == KIND_POD)
 			reflector_pause(c->watches[i].pub.reflector, now, paused);
 	c->paused = paused ? now + FULL_PAUSE : 0;
+	if (c->opts.ops && c->opts.ops->watches_asked)
+		c->opts.ops->watches_asked(c->opts.ctx);
 }
 
 static void set_full(struct core *c, nsec_t now, bool full)

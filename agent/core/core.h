@@ -35,8 +35,12 @@ struct core_ops {
 			   struct str name);
 	void (*owner_refused)(void *ctx, const char *text);
 	void (*unauthorized)(void *ctx);
-	/* Something may have changed that the session has to tell, or an owner is to be read. */
+	/* Something may have changed that the session has to tell. */
 	void (*changed)(void *ctx);
+	/* An owner is to be read: the owner reader is to be polled. */
+	void (*owner_wanted)(void *ctx);
+	/* Watches were paused, may go on, or are to list anew: they are to be polled. Rare. */
+	void (*watches_asked)(void *ctx);
 	/* The inventory is over max_bytes, or (false) has room again. */
 	void (*full)(void *ctx, bool full);
 };

@@ -115,14 +115,14 @@ void client_refused(struct client *c)
 
 void client_wake(struct client *c)
 {
-	nsec_t now = clock_mono();
+	for (unsigned i = 0; c->running && i < c->n_lines; i++)
+		line_wake(&c->lines[i]);
+}
 
-	if (!c->running)
-		return;
-	for (unsigned i = 0; i < c->n_lines; i++)
-		client_arm(c->lines[i].timer, now, now);
-	if (c->owners)
-		client_arm(c->owners_timer, now, now);
+void client_wake_owners(struct client *c)
+{
+	if (c->running && c->owners)
+		event_active(c->owners_timer, EV_TIMEOUT, 0);
 }
 
 /* A plugin has answered, well or not. */
@@ -140,6 +140,7 @@ void client_start(struct client *c)
 {
 	c->running = true;
 	client_wake(c);
+	client_wake_owners(c);
 }
 
 void client_stop(struct client *c)

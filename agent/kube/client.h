@@ -47,9 +47,11 @@ int client_set_owners(struct client *c, struct owners *o);
 void client_start(struct client *c);
 /* Drops all transfers and timers at once; nothing is called back any more. */
 void client_stop(struct client *c);
-/* Something was asked of a driven part outside its transfers (owners_want, reflector_relist,
- * reflector_pause): it is polled on the next turn of the loop. Cheap. */
+/* Watches were asked for something outside of their transfers (reflector_relist, reflector_pause):
+ * all are polled on the next turn of the loop. Costs a timer for each. */
 void client_wake(struct client *c);
+/* So was the owner reader (owners_want). Costs nothing when it is called again in the same turn. */
+void client_wake_owners(struct client *c);
 /* A driven part was answered 401: credentials are read anew. */
 void client_refused(struct client *c);
 

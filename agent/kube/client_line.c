@@ -70,6 +70,14 @@ static void line_pause(struct line *l)
 		http_pause(l->xfer, paused);
 }
 
+static void arm(struct line *l, nsec_t now, nsec_t deadline)
+{
+	if (deadline >= l->armed)
+		return;
+	l->armed = deadline;
+	client_arm(l->timer, now, deadline);
+}
+
 void line_poll(struct line *l)
 {
 	struct reflector_request req;
@@ -84,7 +92,7 @@ void line_poll(struct line *l)
 	for (;;) {
 		switch (reflector_poll(l->reflector, now, &req, &deadline)) {
 		case REFLECTOR_NONE:
-			client_arm(l->timer, now, deadline);
+			arm(l, now, deadline);
 			line_log(l);
 			return;
 		case REFLECTOR_ABORT:
@@ -99,13 +107,28 @@ void line_poll(struct line *l)
 
 static void on_line_timer(evutil_socket_t fd, short what, void *ctx)
 {
+	struct line *l = ctx;
+
 	(void)fd, (void)what;
-	line_poll(ctx);
+	l->armed = NSEC_NEVER;
+	line_poll(l);
+}
+
+void line_wake(struct line *l)
+{
+	nsec_t now = clock_mono();
+
+	arm(l, now, now);
 }
 
 int line_init(struct client *c, struct line *l, struct reflector *r, struct str name)
 {
-	*l = (struct line){.client = c, .reflector = r, .health = _REFLECTOR_HEALTH_MAX};
+	*l = (struct line){
+		.client = c,
+		.reflector = r,
+		.armed = NSEC_NEVER,
+		.health = _REFLECTOR_HEALTH_MAX,
+	};
 	l->timer = evtimer_new(c->o.base, on_line_timer, l);
 	l->name = str_dup(name);
 	if (l->timer && l->name)
@@ -118,6 +141,7 @@ void line_stop(struct line *l)
 {
 	http_cancel(&l->xfer);
 	(void)evtimer_del(l->timer);
+	l->armed = NSEC_NEVER;
 }
 
 void line_done(struct line *l)

@@ -50,13 +50,16 @@ static void log_synced(struct line *l)
 void line_log(struct line *l)
 {
 	struct reflector_status s = reflector_status(l->reflector);
-	bool news = s.health != l->health;
+	uint64_t errors = reflector_counters(l->reflector)->errors;
+	bool news = s.health != l->health, failed = errors != l->errors;
 
 	l->health = s.health;
+	l->errors = errors;
 	switch (s.health) {
 	case REFLECTOR_FAILING:
 	case REFLECTOR_FORBIDDEN:
-		log_failure(l, s.text);
+		if (failed)
+			log_failure(l, s.text);
 		return;
 	case REFLECTOR_SYNCED:
 		if (news)

@@ -7,9 +7,9 @@
  *   client_ask.c    requests of the owner reader
  *   client_get.c    single GETs
  *
- * A timer stands at the deadline its machine named last. Data only moves
- * deadlines back, so that a chunk costs no timer: it fires early, asks, and is
- * set anew.
+ * A line's timer stands at its machine's deadline or before. A deadline that moves
+ * back, as every chunk of data makes it do, costs no timer: it fires early, asks,
+ * and is set anew.
  */
 #pragma once
 
@@ -22,8 +22,10 @@ struct line {
 	struct reflector *reflector;
 	struct http_xfer *xfer;
 	struct event *timer;
+	nsec_t armed; /* when it fires; NSEC_NEVER: it does not */
 	char *name;
 	enum reflector_health health; /* as told last */
+	uint64_t errors;	      /* the same */
 	nsec_t logged_at;	      /* the last word about a failure; 0: never */
 	bool failure_told;	      /* good news is due */
 	bool synced_before;	      /* the first sync was told */
@@ -78,6 +80,8 @@ enum reflector_end client_end_of(enum http_result how);
 int line_init(struct client *c, struct line *l, struct reflector *r, struct str name);
 void line_done(struct line *l);
 void line_poll(struct line *l);
+/* Polls it on the next turn of the loop. */
+void line_wake(struct line *l);
 void line_stop(struct line *l);
 
 /* client_log.c */

@@ -30,7 +30,7 @@ struct world {
 	struct ingest *ingest;
 	nsec_t now;
 	uint64_t rv, epochs, errors;
-	unsigned int full, room, refusals;
+	unsigned int full, room, refusals, asked;
 };
 
 static nsec_t clock_of(void *ctx)
@@ -46,13 +46,19 @@ static void on_full(void *ctx, bool full)
 	w->room += !full;
 }
 
+static void on_watches_asked(void *ctx)
+{
+	((struct world *)ctx)->asked++;
+}
+
 static void on_owner_refused(void *ctx, const char *text)
 {
 	assert_true(text[0]);
 	((struct world *)ctx)->refusals++;
 }
 
-static const struct core_ops ops = {.full = on_full, .owner_refused = on_owner_refused};
+static const struct core_ops ops = {
+	.full = on_full, .watches_asked = on_watches_asked, .owner_refused = on_owner_refused};
 
 static void on_effect(void *arg, const struct ingest_effect *e)
 {
@@ -535,11 +541,13 @@ static void a_full_inventory_pauses_then_refuses_then_lists_anew(void **state)
 	assert_true(inventory_used(core_inventory(w.core)) > o.max_bytes);
 	settle(&w);
 	assert_int_equal(w.full, 1);
+	assert_int_equal(w.asked, 1); /* the shell stops the sockets */
 	assert_true(reflector_paused(reflector(&w, PODS)));
 	assert_false(reflector_paused(reflector(&w, REPLICASETS)));
 	pass(&w, 29 * SEC);
 	assert_true(reflector_paused(reflector(&w, PODS)));
-	pass(&w, 2 * SEC); /* a paused watch would miss deletions for ever */
+	pass(&w, 2 * SEC);	      /* a paused watch would miss deletions for ever */
+	assert_int_equal(w.asked, 2); /* and lets them go on */
 	assert_false(reflector_paused(reflector(&w, PODS)));
 	event(&w, PODS, EVENT_ADDED, &pods[N]);
 	assert_string_equal(told(&w, &pods[N]), "-");

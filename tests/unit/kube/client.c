@@ -279,7 +279,7 @@ static int on_object(void *ctx, enum event_type type, const struct object *o)
 	const struct owner_ref *c = meta_controller(&o->meta);
 	if (w->want_owners && c && !str_eq(c->kind, STR("Node"))) {
 		assert_int_equal(owners_want(w->reader, clock_mono(), c, o->meta.ns), 0);
-		client_wake(w->client);
+		client_wake_owners(w->client);
 	}
 	return 0;
 }
