@@ -90,7 +90,7 @@ enum match_result match_pod(const struct inventory *v, const struct match_policy
 			    struct workload *ret)
 {
 	struct inv_pod_view pod;
-	struct inv_owner_view o;
+	struct inv_owner_view o = {0};
 	enum match_end end;
 	owner_id at, slow; /* `slow` takes every other step: it is met again in a circle (Floyd) */
 	bool odd = false;
@@ -99,12 +99,13 @@ enum match_result match_pod(const struct inventory *v, const struct match_policy
 		match_direct(v, id, ret);
 		return MATCH_FOUND;
 	}
-	at = slow = pod.owner;
-	while (inventory_owner(v, at, &o) && !stops(p, &o, &end)) {
-		at = o.parent;
+	for (at = slow = pod.owner;; at = o.parent) {
+		(void)inventory_owner(v, at, &o); /* what is referred to exists */
+		if (stops(p, &o, &end))
+			break;
 		slow = odd ? inventory_owner_parent(v, slow) : slow;
 		odd = !odd;
-		if (at != slow)
+		if (o.parent != slow)
 			continue;
 		match_direct(v, id, ret);
 		ret->end = MATCH_END_CYCLE;
