@@ -151,14 +151,39 @@ static void set_top_owner(struct cluster *c, struct gen_object *o, const char *a
 	set_owner(o, api, kind, name, uid);
 }
 
+/* The custom resource that is in the namespace for longest. */
+static const struct gen_object *first_custom(const struct cluster *c, const char *ns)
+{
+	const struct gen_object *best = NULL;
+
+	for (uint32_t i = 0; i < c->n_live; i++) {
+		const struct gen_object *o = &c->live[i];
+
+		if (o->kind == KIND_OTHER && strcmp(o->ns, ns) == 0 &&
+		    (!best || strcmp(o->uid, best->uid) < 0))
+			best = o;
+	}
+	return best;
+}
+
+static void own_custom(struct gen_object *o, const struct gen_object *up)
+{
+	set_owner(o, up->api_version, up->kind_text, up->name, up->uid);
+}
+
 static void make_owner(struct cluster *c)
 {
 	bool rs = chance(c, 60);
 	struct gen_object *o;
 
 	if (chance(c, 15)) {
+		const struct gen_object *up;
+
 		o = add(c, KIND_OTHER, "db.example.com/v1", "db");
-		if (chance(c, 60))
+		up = first_custom(c, o->ns);
+		if (up && strcmp(up->uid, o->uid) != 0 && chance(c, 50))
+			own_custom(o, up);
+		else if (chance(c, 60))
 			set_top_owner(c, o, "fleet.example.com/v1", "Fleet");
 		emit(c, o, EVENT_ADDED);
 		return;

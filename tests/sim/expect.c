@@ -20,14 +20,22 @@ struct expected {
 	uint32_t ip;
 };
 
-static bool announced(const struct gen_object *o, const struct expect_scope *s)
+static bool in_spaces(const struct gen_object *o, const struct expect_scope *s)
 {
-	if (o->kind != KIND_POD || !o->ips[0][0] || o->phase == POD_PHASE_SUCCEEDED ||
-	    o->phase == POD_PHASE_FAILED || o->bulk >= CLUSTER_HUGE)
-		return false;
-	if (s->spaces && strtoul(o->ns + 3, NULL, 10) >= s->spaces)
+	return !s->spaces || strtoul(o->ns + 3, NULL, 10) < s->spaces;
+}
+
+static bool watched(const struct gen_object *o, const struct expect_scope *s)
+{
+	if (o->kind != KIND_POD || o->bulk >= CLUSTER_HUGE || !in_spaces(o, s))
 		return false;
 	return (!s->odd || cluster_odd(o)) && (!s->node || strcmp(o->node, s->node) == 0);
+}
+
+static bool announced(const struct gen_object *o, const struct expect_scope *s)
+{
+	return watched(o, s) && o->ips[0][0] && o->phase != POD_PHASE_SUCCEEDED &&
+	       o->phase != POD_PHASE_FAILED;
 }
 
 static int kind_number(const struct gen_ref *r)
@@ -47,6 +55,11 @@ static int kind_number(const struct gen_ref *r)
 	return OWNER_OTHER;
 }
 
+static bool climbed(const struct gen_object *o, const struct expect_scope *s)
+{
+	return !(s->no_jobs && o->kind == KIND_JOB) && (s->follow || o->kind != KIND_OTHER);
+}
+
 static void expect_owner(const struct cluster *c, const struct expect_scope *s,
 			 const struct gen_object *pod, struct expected *e)
 {
@@ -58,10 +71,7 @@ static void expect_owner(const struct cluster *c, const struct expect_scope *s,
 		(void)snprintf(e->owner_name, sizeof(e->owner_name), "%s", pod->name);
 		return;
 	}
-	up = cluster_by_uid(c, ref->uid);
-	if (up && ((s->no_jobs && up->kind == KIND_JOB) || (!s->follow && up->kind == KIND_OTHER)))
-		up = NULL;
-	if (up && up->has_owner)
+	while ((up = cluster_by_uid(c, ref->uid)) && climbed(up, s) && up->has_owner)
 		ref = &up->owner;
 	e->owner_kind = kind_number(ref);
 	(void)snprintf(e->owner_name, sizeof(e->owner_name), "%s", ref->name);
@@ -193,4 +203,30 @@ int expect_equal(const struct cluster *c, const struct expect_scope *s,
 		wrong++;
 	}
 	return wrong ? -1 : 0;
+}
+
+int expect_inventory(const struct cluster *c, const struct expect_scope *s,
+		     const struct inventory *v, uint64_t seed)
+{
+	bool all_known = !s->node && !s->follow; /* of what is read one by one some is not needed */
+	uint32_t pods = 0, owners = 0, known = 0;
+	struct inventory_stats stats;
+	struct inv_owner_view o;
+
+	for (uint32_t i = 0; i < c->n_live; i++) {
+		const struct gen_object *g = &c->live[i];
+
+		pods += watched(g, s);
+		owners += g->kind == KIND_REPLICASET && in_spaces(g, s);
+		owners += g->kind == KIND_JOB && !s->no_jobs && in_spaces(g, s);
+	}
+	for (owner_id id = inventory_owner_next(v, 0); id; id = inventory_owner_next(v, id))
+		known += inventory_owner(v, id, &o) && o.state == OWNER_KNOWN;
+	inventory_stats(v, &stats);
+	if (stats.pods == pods && stats.dead == 0 && (!all_known || known == owners))
+		return 0;
+	fprintf(stderr,
+		"seed %" PRIu64 ": the inventory has %u pods (%u dead) of %u, %u owners of %u\n",
+		seed, stats.pods, stats.dead, pods, known, owners);
+	return -1;
 }

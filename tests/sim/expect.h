@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "inventory/inventory.h"
 #include "reducer/table.h"
 #include "tests/sim/cluster.h"
 
@@ -18,3 +19,6 @@ struct expect_scope {
 /* 0 when the reducer's table is what the cluster says; else -1, differences on standard error. */
 int expect_equal(const struct cluster *c, const struct expect_scope *s,
 		 const struct reducer_table *t, uint64_t seed);
+/* At rest the inventory keeps what exists, and nothing that is gone. */
+int expect_inventory(const struct cluster *c, const struct expect_scope *s,
+		     const struct inventory *v, uint64_t seed);

@@ -56,6 +56,21 @@ static nsec_t clock_of(void *ctx)
 	return ((struct world *)ctx)->now;
 }
 
+/* The ReplicaSets of the pod's namespace were listed once, or were refused for 10 s. */
+static bool readable(struct world *w, const struct reducer_pod *p)
+{
+	for (uint32_t i = 0; i < core_n_watches(w->core); i++) {
+		const struct core_watch *k = core_watch(w->core, i);
+		struct reflector_status st = reflector_status(k->reflector);
+
+		if (k->kind != KIND_REPLICASET || (!str_empty(k->ns) && !str_eq(k->ns, p->ns)))
+			continue;
+		return st.ever_synced ||
+		       (st.health == REFLECTOR_FORBIDDEN && w->now >= st.since + 10 * NSEC_PER_SEC);
+	}
+	return false;
+}
+
 /* A slow start never announces ReplicaSets that soon become Deployments: a pod whose ReplicaSet
  * always had one waits its time first, unless too many wait. (Its time, not its owner's: a pod that
  * is adopted while it waits does not begin anew.) */
@@ -70,7 +85,7 @@ static void check_order(struct world *w, const struct reducer_pod *p)
 	(void)snprintf(pod, sizeof(pod), "%.*s", STR_ARG(p->uid));
 	(void)snprintf(owner, sizeof(owner), "%.*s", STR_ARG(p->owner_uid));
 	if (c.overflows || !cluster_always_deployed(&w->cluster, owner) ||
-	    w->now >= cluster_born(&w->cluster, pod) + w->timeout)
+	    (readable(w, p) && w->now >= cluster_born(&w->cluster, pod) + w->timeout))
 		return;
 	fprintf(stderr,
 		"seed %" PRIu64 " at %.3f s: pod %s is told with its ReplicaSet too early\n",
@@ -416,8 +431,8 @@ static void calm_down(struct world *w)
 	w->server.opts.trouble = 0;
 	w->server.down_until = w->server.forbid_until = w->server.unauthorized_until = 0;
 	w->server.role_until = 0;
-	cluster_collect(&w->cluster);
-	cluster_collect(&w->cluster); /* ReplicaSets go first, then their pods */
+	for (int i = 0; i < 5; i++) /* ReplicaSets go first, then their pods */
+		cluster_collect(&w->cluster);
 }
 
 static uint64_t messages(const struct world *w)
@@ -476,7 +491,8 @@ static bool phases(struct world *w)
 		if (!run_until(w, w->now + SETTLE))
 			return false;
 	}
-	return check(w);
+	return check(w) &&
+	       expect_inventory(&w->cluster, &w->scope, core_inventory(w->core), w->seed) == 0;
 }
 
 int world_run(uint64_t seed, bool verbose)

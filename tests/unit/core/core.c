@@ -643,7 +643,8 @@ static void listed_kinds_are_read_in_the_cluster_too(void **state)
 {
 	const struct str follow[] = {STR("db.example.com/Cluster")};
 	struct gen_object p = pod("db-0", 1),
-			  up = object(KIND_OTHER, "db.example.com/v1", "db", 50);
+			  up = object(KIND_OTHER, "db.example.com/v1", "db", 50),
+			  top = object(KIND_OTHER, "db.example.com/v1", "main", 51);
 	static const char resources[] =
 		"{\"kind\":\"APIResourceList\",\"groupVersion\":\"db.example.com/v1\","
 		"\"resources\":[{\"name\":\"clusters\",\"kind\":\"Cluster\",\"namespaced\":true}]}";
@@ -654,7 +655,8 @@ static void listed_kinds_are_read_in_the_cluster_too(void **state)
 
 	(void)state;
 	own(&p, "db.example.com/v1", "Cluster", "db", 50);
-	own(&up, "fleet.example.com/v1", "Fleet", "all", 51);
+	own(&up, "db.example.com/v1", "Cluster", "main", 51);
+	own(&top, "fleet.example.com/v1", "Fleet", "all", 52);
 	copy(up.kind_text, "Cluster");
 	world_init(&w, o);
 	serve_list(&w, PODS, &p, 1);
@@ -669,6 +671,8 @@ static void listed_kinds_are_read_in_the_cluster_too(void **state)
 	assert_string_equal(
 		serve_owner(&w, 200, &up),
 		"/apis/db.example.com/v1/namespaces/shop/clusters/db?resourceVersion=0");
+	assert_string_equal(told(&w, &p), "-"); /* the owner's owner is of that kind, too */
+	(void)serve_owner(&w, 200, &top);
 	assert_string_equal(told(&w, &p), "255 all");
 	world_done(&w);
 }
