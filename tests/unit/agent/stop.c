@@ -49,6 +49,7 @@ static void test_stop_idle(void **state)
 		rig_agent(rig, NULL, NULL);
 		rig_converge(rig);
 		rig_stop(rig, signals[i]);
+		proc_sleep(NSEC_PER_SEC); /* epochs begin at seconds, and the next agent's rises */
 	}
 }
 
