@@ -121,6 +121,12 @@ static SSL *tls_stream(const struct dial *d)
 	return ssl;
 }
 
+/* A certificate that was refused is what people must hear of, whatever another address said. */
+static bool certificate_told(const struct dial *d)
+{
+	return str_starts(str_of(d->reason), STR("the certificate"));
+}
+
 static bool tls_reason(struct dial *d)
 {
 	SSL *ssl = bufferevent_openssl_get_ssl(d->bev);
@@ -130,7 +136,7 @@ static bool tls_reason(struct dial *d)
 	if (verify != X509_V_OK)
 		(void)snprintf(d->reason, sizeof(d->reason), "the certificate is not accepted: %s",
 			       X509_verify_cert_error_string(verify));
-	else if (e)
+	else if (e && !certificate_told(d))
 		(void)snprintf(d->reason, sizeof(d->reason), "TLS: %s",
 			       ERR_reason_error_string(e) ?: "handshake failed");
 	return verify != X509_V_OK || e;
@@ -167,7 +173,7 @@ static void give_up_addr(struct dial *d, const char *reason)
 {
 	char addr[NI_MAXHOST + NI_MAXSERV + 4];
 
-	if (reason)
+	if (reason && !certificate_told(d))
 		(void)snprintf(d->reason, sizeof(d->reason), "%s", reason);
 	print_addr(&d->addrs[d->next - 1], addr, sizeof(addr));
 	log_debug("reducer %s: %s", addr, d->reason);
