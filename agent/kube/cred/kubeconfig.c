@@ -1,11 +1,8 @@
 /* The meaning of kubeconfig files; see kubeconfig.h. */
-#include "kube/cred/kubeconfig.h"
+#include "kube/cred/kubeconfig_parts.h"
 
 #include "base/mem.h"
-#include "kube/cred/pem.h"
-#include "kube/cred/server_url.h"
 #include "kube/cred/watched_file.h"
-#include "kube/cred/yaml_tree.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -126,6 +123,20 @@ static int merged_load(struct merged *m, const char *paths)
 	return -ENOENT;
 }
 
+int kubeconfig_resolve(const char *path, char **file)
+{
+	const char *slash = strrchr(path, '/');
+	char *full;
+
+	if (!*file || **file == '/' || !slash)
+		return 0;
+	if (asprintf(&full, "%.*s/%s", (int)(slash - path), path, *file) < 0)
+		return -ENOMEM;
+	free(*file);
+	*file = full;
+	return 0;
+}
+
 /* --- named entries ------------------------------------------------------- */
 
 struct entry_kind {
@@ -198,324 +209,6 @@ static int find(struct merged *m, const struct entry_kind *kind, const char *nam
 		}
 	}
 	return 0;
-}
-
-/* --- values -------------------------------------------------------------- */
-
-/* Relative to the folder of the file that says so, as kubectl does. Takes `path` over. */
-static int resolve(const struct source *s, char **path)
-{
-	const char *slash = strrchr(s->file.path, '/');
-	char *full;
-
-	if (!*path || **path == '/' || !slash)
-		return 0;
-	if (asprintf(&full, "%.*s/%s", (int)(slash - s->file.path), s->file.path, *path) < 0)
-		return -ENOMEM;
-	free(*path);
-	*path = full;
-	return 0;
-}
-
-/* "certificate-authority-data" beats "certificate-authority". */
-static int pem_read(const struct source *s, const struct yaml_map *m, const char *key,
-		    const char *data_key, struct kubeconfig_pem *p)
-{
-	_free_ char *text = NULL;
-	int r = yaml_map_text(m, data_key, &text);
-
-	if (r < 0)
-		return r;
-	if (!text) {
-		r = yaml_map_text(m, key, &p->file);
-		return r < 0 ? r : resolve(s, &p->file);
-	}
-	r = base64_decode(str_of(text), &p->data, &p->n);
-	explicit_bzero(text, strlen(text));
-	if (r == -EBADMSG)
-		return yaml_fail(m, NULL, data_key, "expected base64");
-	return r;
-}
-
-static const char *pem_wrong(const struct kubeconfig *k, bool ca)
-{
-	if (ca)
-		return k->ca.data ? pem_check_authorities(str_make(k->ca.data, k->ca.n)) : NULL;
-	if (!k->cert.data || !k->key.data)
-		return NULL;
-	return pem_check_client(str_make(k->cert.data, k->cert.n), str_make(k->key.data, k->key.n));
-}
-
-static bool url_ok(const char *url, const char *const *schemes)
-{
-	for (; *schemes; schemes++) {
-		size_t n = strlen(*schemes);
-
-		if (strncasecmp(url, *schemes, n) == 0 && url[n] && url[n] != '/' &&
-		    !strpbrk(url, " \t\r\n"))
-			return true;
-	}
-	return false;
-}
-
-static int server_read(const struct yaml_map *m, struct kubeconfig *k)
-{
-	static const char *const proxies[] = {"http://", "https://", "socks5://", "socks5h://",
-					      NULL};
-	int r = yaml_map_text(m, "server", &k->server);
-
-	if (r < 0)
-		return r;
-	if (!k->server)
-		return yaml_fail(m, NULL, "server", "is missing; expected https://HOST:PORT");
-	if (server_url_wrong(k->server))
-		return yaml_fail(m, NULL, "server", "%s", server_url_wrong(k->server));
-	server_url_trim(k->server);
-	r = yaml_map_text(m, "tls-server-name", &k->server_name);
-	if (r < 0)
-		return r;
-	r = yaml_map_text(m, "proxy-url", &k->proxy);
-	if (r < 0)
-		return r;
-	/* Not quoted: it may hold a password. */
-	if (k->proxy && !url_ok(k->proxy, proxies))
-		return yaml_fail(m, NULL, "proxy-url",
-				 "expected http://, https:// or socks5:// and HOST:PORT");
-	return 0;
-}
-
-static int cluster_read(const struct source *s, const struct yaml_map *m, struct kubeconfig *k)
-{
-	int r = server_read(m, k);
-
-	if (r < 0)
-		return r;
-	r = yaml_map_bool(m, "insecure-skip-tls-verify", &k->insecure);
-	if (r < 0)
-		return r;
-	r = pem_read(s, m, "certificate-authority", "certificate-authority-data", &k->ca);
-	if (r < 0)
-		return r;
-	if (k->insecure && (k->ca.data || k->ca.file))
-		return yaml_fail(m, NULL, "insecure-skip-tls-verify",
-				 "contradicts certificate-authority; remove one of the two");
-	if (pem_wrong(k, true))
-		return yaml_fail(m, NULL, "certificate-authority-data", "%s", pem_wrong(k, true));
-	return 0;
-}
-
-/* Ways to log in that would be passed over in silence otherwise. */
-static int refuse(const struct yaml_map *m)
-{
-	static const struct {
-		const char *key, *why;
-	} refused[] = {
-		{"username", "basic auth is not supported (Kubernetes removed it in 1.19); use a "
-			     "token, a client certificate or an exec plugin"},
-		{"password", "basic auth is not supported (Kubernetes removed it in 1.19); use a "
-			     "token, a client certificate or an exec plugin"},
-		{"auth-provider", "auth-provider is not supported (client-go removed it in 1.26); "
-				  "use an exec plugin"},
-		{"as", "impersonation is not supported; give the user itself the permissions"},
-		{"as-uid", "impersonation is not supported; give the user itself the permissions"},
-		{"as-groups",
-		 "impersonation is not supported; give the user itself the permissions"},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
-		yaml_node_t *n;
-		int r = yaml_map_node(m, refused[i].key, &n);
-
-		if (r < 0)
-			return r;
-		if (n && !(n->type == YAML_SCALAR_NODE && !n->data.scalar.length))
-			return yaml_fail(m, n, refused[i].key, "%s", refused[i].why);
-	}
-	return 0;
-}
-
-/* --- exec ---------------------------------------------------------------- */
-
-static int exec_args(const struct yaml_map *m, struct exec_config *e)
-{
-	yaml_node_t *seq;
-	int r = yaml_map_seq(m, "args", &seq);
-
-	if (r < 0 || !seq)
-		return r;
-	e->args = calloc(yaml_seq_len(seq) + 1, sizeof(*e->args));
-	if (!e->args)
-		return -ENOMEM;
-	for (size_t i = 0; r == 0 && i < yaml_seq_len(seq); i++)
-		r = yaml_node_text(m, yaml_seq_at(m, seq, i), "args", &e->args[i]);
-	return r;
-}
-
-static int exec_env_one(const struct yaml_map *m, yaml_node_t *item, char **ret)
-{
-	_free_ char *name = NULL;
-	_free_ char *value = NULL;
-	struct yaml_map pair;
-	int r = yaml_node_map(m, item, "env", &pair);
-
-	if (r < 0)
-		return r;
-	r = yaml_map_text(&pair, "name", &name);
-	if (r < 0)
-		return r;
-	r = yaml_map_text(&pair, "value", &value);
-	if (r < 0)
-		return r;
-	if (!name || strchr(name, '='))
-		return yaml_fail(m, item, "env", "expected entries with name and value");
-	if (asprintf(ret, "%s=%s", name, value ? value : "") < 0) {
-		*ret = NULL;
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-static int exec_env(const struct yaml_map *m, struct exec_config *e)
-{
-	yaml_node_t *seq;
-	int r = yaml_map_seq(m, "env", &seq);
-
-	if (r < 0 || !seq)
-		return r;
-	e->env = calloc(yaml_seq_len(seq) + 1, sizeof(*e->env));
-	if (!e->env)
-		return -ENOMEM;
-	for (size_t i = 0; r == 0 && i < yaml_seq_len(seq); i++)
-		r = exec_env_one(m, yaml_seq_at(m, seq, i), &e->env[i]);
-	return r;
-}
-
-static int exec_version(const struct yaml_map *m, struct exec_config *e)
-{
-	int r = yaml_map_text(m, "apiVersion", &e->api_version);
-
-	if (r < 0)
-		return r;
-	if (e->api_version && (!strcmp(e->api_version, "client.authentication.k8s.io/v1") ||
-			       !strcmp(e->api_version, "client.authentication.k8s.io/v1beta1")))
-		return 0;
-	return yaml_fail(m, NULL, "exec.apiVersion",
-			 "expected client.authentication.k8s.io/v1 or .../v1beta1, not \"%.80s\"",
-			 e->api_version ? e->api_version : "");
-}
-
-static int exec_mode(const struct yaml_map *m)
-{
-	_free_ char *mode = NULL;
-	int r = yaml_map_text(m, "interactiveMode", &mode);
-
-	if (r < 0 || !mode || !strcmp(mode, "Never") || !strcmp(mode, "IfAvailable"))
-		return r;
-	if (!strcmp(mode, "Always"))
-		return yaml_fail(m, NULL, "exec.interactiveMode",
-				 "Always needs a terminal, which an agent does not have");
-	return yaml_fail(m, NULL, "exec.interactiveMode",
-			 "expected Never or IfAvailable, not \"%.60s\"", mode);
-}
-
-static int exec_read(const struct source *s, const struct yaml_map *m, struct exec_config *e)
-{
-	int r = exec_version(m, e);
-
-	if (r < 0)
-		return r;
-	r = yaml_map_text(m, "command", &e->command);
-	if (r < 0)
-		return r;
-	if (!e->command)
-		return yaml_fail(m, NULL, "exec.command", "is missing");
-	r = strchr(e->command, '/') ? resolve(s, &e->command) : 0;
-	if (r < 0)
-		return r;
-	r = exec_mode(m);
-	if (r < 0)
-		return r;
-	r = yaml_map_bool(m, "provideClusterInfo", &e->cluster_info);
-	if (r < 0)
-		return r;
-	r = yaml_map_text(m, "installHint", &e->install_hint);
-	if (r < 0)
-		return r;
-	r = exec_args(m, e);
-	return r < 0 ? r : exec_env(m, e);
-}
-
-/* --- user ---------------------------------------------------------------- */
-
-/* A token in place, without the blanks around it. */
-static int token_read(const struct source *s, const struct yaml_map *m, struct kubeconfig *k)
-{
-	char *token = NULL;
-	int r = yaml_map_text(m, "tokenFile", &k->token_file);
-
-	if (r < 0)
-		return r;
-	r = resolve(s, &k->token_file);
-	if (r < 0)
-		return r;
-	r = yaml_map_text(m, "token", &token);
-	if (r < 0 || !token)
-		return r;
-	struct str t = str_trim(str_of(token));
-
-	if (!k->token_file && !t.n)
-		r = yaml_fail(m, NULL, "token", "is empty");
-	for (size_t i = 0; r == 0 && i < t.n; i++)
-		if (t.p[i] <= ' ' || t.p[i] > '~')
-			r = yaml_fail(m, NULL, "token",
-				      "holds a blank, line break or other byte "
-				      "that no token has");
-	if (r == 0 && !k->token_file) { /* the file wins, as in client-go */
-		k->token = str_dup(t);
-		r = k->token ? 0 : -ENOMEM;
-	}
-	text_wipe(&token);
-	return r;
-}
-
-static int user_certificate(const struct source *s, const struct yaml_map *m, struct kubeconfig *k)
-{
-	bool cert, key;
-	int r = pem_read(s, m, "client-certificate", "client-certificate-data", &k->cert);
-
-	if (r < 0)
-		return r;
-	r = pem_read(s, m, "client-key", "client-key-data", &k->key);
-	if (r < 0)
-		return r;
-	cert = k->cert.data || k->cert.file;
-	key = k->key.data || k->key.file;
-	if (cert != key)
-		return yaml_fail(m, NULL, cert ? "client-key" : "client-certificate",
-				 "is missing; certificate and key are needed together");
-	if (pem_wrong(k, false))
-		return yaml_fail(m, NULL, "client-certificate-data", "%s", pem_wrong(k, false));
-	return 0;
-}
-
-static int user_read(const struct source *s, const struct yaml_map *m, struct kubeconfig *k)
-{
-	struct yaml_map exec;
-	int r = refuse(m);
-
-	if (r < 0)
-		return r;
-	r = user_certificate(s, m, k);
-	if (r < 0)
-		return r;
-	r = token_read(s, m, k);
-	if (r < 0)
-		return r;
-	r = yaml_map_map(m, "exec", &exec);
-	if (r < 0 || !exec.node)
-		return r;
-	k->has_exec = !k->token && !k->token_file; /* a token needs no plugin, as in client-go */
-	return exec_read(s, &exec, &k->exec);
 }
 
 /* --- context ------------------------------------------------------------- */
@@ -600,13 +293,13 @@ static int resolve_all(struct merged *m, const char *paths, struct kubeconfig *k
 		return r;
 	if (!s)
 		return not_there(m, paths, &clusters, k->cluster);
-	r = cluster_read(s, &e, k);
+	r = cluster_read(s->file.path, &e, k);
 	if (r < 0 || !k->user)
 		return r;
 	r = find(m, &users, k->user, &s, &e);
 	if (r < 0)
 		return r;
-	return s ? user_read(s, &e, k) : not_there(m, paths, &users, k->user);
+	return s ? user_read(s->file.path, &e, k) : not_there(m, paths, &users, k->user);
 }
 
 int kubeconfig_load(const char *paths, const char *context, struct kubeconfig **ret,

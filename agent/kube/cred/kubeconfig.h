@@ -25,6 +25,10 @@ struct kubeconfig_pem {
 	size_t n;
 	char *file; /* absolute, or relative to the working folder as the kubeconfig's path is */
 };
+static inline struct str kubeconfig_pem_str(const struct kubeconfig_pem *p)
+{
+	return str_make(p->data, p->n);
+}
 
 struct kubeconfig {
 	char *context, *cluster, *user; /* names; user may be NULL */

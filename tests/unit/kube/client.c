@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "kube/budget.h"
 #include "kube/watchset.h"
+#include "tests/lib/rig.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,6 +29,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -85,6 +87,7 @@ static void replay_start(struct replay *s, int port, const char *const *extra)
 	if (s->pid == 0) {
 		int null = open("/dev/null", O_WRONLY);
 
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		(void)dup2(null, 1);
 		(void)dup2(null, 2);
 		(void)execv(path, (char *const *)(uintptr_t)argv);
@@ -385,7 +388,7 @@ static struct setup base_setup(int port)
 	struct setup s = {
 		.watch = {.first_byte = 2 * S,
 			  .idle = 1 * S,
-			  .watch_idle = 4 * S,
+			  .watch_idle = 2 * S,
 			  .backoff_base = 20 * MS,
 			  .backoff_cap = 200 * MS},
 	};
@@ -508,96 +511,48 @@ static void settle(struct world *w, const char *what)
 
 /* ---- tests ---- */
 
-static void every_form_gives_the_truth(void **state)
-{
-	(void)state;
-	for (unsigned form = 0; form < 12; form++) {
-		struct world *w = world_new();
-		char what[64];
+/* One play: a fault of the server's, and a form of the requests. */
+struct play {
+	const char *fault;
+	unsigned form;
+};
 
-		replay_start(&w->replay, 0, NULL);
-		struct setup o = base_setup(w->replay.port);
-		o.watch.no_protobuf = form & 1;
-		o.watch.no_streaming = form & 2;
-		o.watch.page_size = form & 4 ? 7 : 0;
-		o.watch.whole_lists = form & 8;
-		(void)snprintf(what, sizeof(what), "form %u", form);
-		open_client(w, &o);
-		settle(w, what);
-		assert_int_equal(w->ends, 3);
-		assert_int_equal(count(w, 0)->errors, 0);
-		world_free(w);
-	}
+/* Bits of a form. PLAIN is what a fault is played in beside the best form. */
+enum { NO_PROTOBUF = 1, NO_STREAMING = 2, SMALL_PAGES = 4, WHOLE_LISTS = 8, FORMS = 12 };
+enum { BEST = 0, PLAIN = NO_PROTOBUF | NO_STREAMING | SMALL_PAGES };
+
+static struct world *play(const struct play *p)
+{
+	const char *extra[] = {"--fault", p->fault, NULL};
+	struct world *w = world_new();
+
+	replay_start(&w->replay, 0, p->fault ? extra : NULL);
+	struct setup o = base_setup(w->replay.port);
+	o.watch.no_protobuf = p->form & NO_PROTOBUF;
+	o.watch.no_streaming = p->form & NO_STREAMING;
+	o.watch.page_size = p->form & SMALL_PAGES ? 7 : 0;
+	o.watch.whole_lists = p->form & WHOLE_LISTS;
+	open_client(w, &o);
+	return w;
 }
 
-static void every_fault_ends_in_the_truth(void **state)
+static void a_form_gives_the_truth(void **state)
 {
-	/* The others are tried in one form only, in turns: they do not depend on it. */
-	static const struct {
-		const char *spec;
-		bool in_both_forms;
-	} faults[] = {
-		{"410-event@times=3", false},
-		{"410-watch@times=3", false},
-		{"410-list@times=2", false},
-		{"410@times=4", true},
-		{"error-event=500@times=4", false},
-		{"429=1@times=2", false},
-		{"401@times=3", false},
-		{"403=pods@for=1", false},
-		{"500@times=6", false},
-		{"504@times=6", false},
-		{"redirect@times=6", false},
-		{"html@times=6", false},
-		{"html=502@times=6", false},
-		{"empty@times=6", false},
-		{"garbage@times=4", true},
-		{"content-type=text/plain@times=6", false},
-		{"content-type=none", true},
-		{"reset-connect@times=4", false},
-		{"silent@times=3", false},
-		{"no-streaming-list", true},
-		{"ignore-streaming-list", true},
-		{"no-end-marker", true},
-		{"no-bookmarks", false},
-		{"no-protobuf", true},
-		{"json-status,500@times=3", true},
-		{"cut=3000@times=8", true},
-		{"cut-chunk@times=8", true},
-		{"reset=5000@times=8", true},
-		{"stall=4000@times=3", true},
-		{"truncate=5000@times=8", true},
-		{"end-events=50@times=8", false},
-		{"end-after=0.3@times=4", false},
-		{"duplicate-events", true},
-		{"wrong-magic@times=4", true},
-		{"huge-length@times=4", true},
-		{"negative-length@times=4", true},
-		{"slow=3000000", false},
-	};
+	struct world *w = play(*state);
 
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
-		for (unsigned form = 0; form < 2; form++) {
-			if (!faults[i].in_both_forms && form != i % 2)
-				continue;
-			struct world *w = world_new();
-			const char *extra[] = {"--fault", faults[i].spec, NULL};
-			char what[96];
-			nsec_t from = clock_mono();
+	settle(w, "form");
+	assert_int_equal(w->ends, 3);
+	assert_int_equal(count(w, 0)->errors, 0);
+	world_free(w);
+}
 
-			replay_start(&w->replay, 0, extra);
-			struct setup o = base_setup(w->replay.port);
-			o.watch.no_protobuf = o.watch.no_streaming = form;
-			o.watch.page_size = form ? 20 : 0;
-			(void)snprintf(what, sizeof(what), "%s, form %u", faults[i].spec, form);
-			open_client(w, &o);
-			settle(w, what);
-			if (clock_mono() - from > 5 * S)
-				(void)fprintf(stderr, "%s took %.1f s\n", what,
-					      (double)(clock_mono() - from) / 1e9);
-			world_free(w);
-		}
+static void a_fault_ends_in_the_truth(void **state)
+{
+	const struct play *p = *state;
+	struct world *w = play(p);
+
+	settle(w, p->fault);
+	world_free(w);
 }
 
 static bool all_is_held(struct world *w)
@@ -606,29 +561,16 @@ static bool all_is_held(struct world *w)
 	       held(w, &jobs, NULL) == jobs.n;
 }
 
-/* Objects that nobody would make, beside all others: they cost themselves. */
-static void hostile_objects_cost_themselves(void **state)
+/* Objects that nobody would make, beside all others. */
+static void a_hostile_object_costs_itself(void **state)
 {
-	static const char *const faults[] = {
-		"oversized=20",	       "depth", "bad-utf8", "nul", "many-owners", "owner-cycle",
-		"long-line=16@times=2"};
+	const struct play *p = *state;
+	struct world *w = play(p);
 
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
-		for (unsigned form = 0; form < 2; form++) {
-			struct world *w = world_new();
-			const char *extra[] = {"--fault", faults[i], NULL};
-
-			replay_start(&w->replay, 0, extra);
-			struct setup o = base_setup(w->replay.port);
-			o.watch.no_protobuf = o.watch.no_streaming = form;
-			open_client(w, &o);
-			if (!wait_for(w, all_is_held, PATIENCE))
-				fail_msg("%s, form %u: %zu pods; %s", faults[i], form,
-					 held(w, &pods, NULL), w->watches[0].text);
-			assert_true(reflector_bytes(w->watches[0].reflector) < (8U << 20));
-			world_free(w);
-		}
+	if (!wait_for(w, all_is_held, PATIENCE))
+		fail_msg("%zu pods; %s", held(w, &pods, NULL), w->watches[0].text);
+	assert_true(reflector_bytes(w->watches[0].reflector) < (8U << 20));
+	world_free(w);
 }
 
 static bool node_is_true(struct world *w)
@@ -760,6 +702,25 @@ static void paused_nothing_is_read(void **state)
 	pause_all(w, false);
 	settle(w, "after a pause");
 	assert_int_equal(count(w, 0)->errors, 0);
+	world_free(w);
+}
+
+/* Before its first byte a list may be silent for long; after it, the same timer would be late. */
+static void the_first_bytes_bring_the_deadline_nearer(void **state)
+{
+	const char *extra[] = {"--fault", "stall-list=4000@times=3", NULL};
+	struct world *w = world_new();
+	nsec_t from = clock_mono();
+
+	(void)state;
+	replay_start(&w->replay, 0, extra);
+	struct setup o = base_setup(w->replay.port);
+	o.watch.no_streaming = true;
+	o.watch.first_byte = 30 * S;
+	o.watch.idle = S / 2;
+	open_client(w, &o);
+	settle(w, "after silence");
+	assert_true(clock_mono() - from < 15 * S);
 	world_free(w);
 }
 
@@ -911,31 +872,113 @@ static void bad_options(void **state)
 	world_free(w);
 }
 
+/* ---- all of them ---- */
+
+static const struct {
+	const char *fault;
+	bool in_both_forms; /* the others in turns: they do not depend on it */
+} faults[] = {
+	{"410-event@times=3", false},
+	{"410-watch@times=3", false},
+	{"410-list@times=2", false},
+	{"410@times=4", true},
+	{"error-event=500@times=4", false},
+	{"429=1@times=2", false},
+	{"401@times=3", false},
+	{"403=pods@for=1", false},
+	{"500@times=6", false},
+	{"504@times=6", false},
+	{"redirect@times=6", false},
+	{"html@times=6", false},
+	{"html=502@times=6", false},
+	{"empty@times=6", false},
+	{"garbage@times=4", true},
+	{"content-type=text/plain@times=6", false},
+	{"content-type=none", true},
+	{"reset-connect@times=4", false},
+	{"silent@times=3", false},
+	{"no-streaming-list", true},
+	{"ignore-streaming-list", true},
+	{"no-end-marker", true},
+	{"no-bookmarks", false},
+	{"no-protobuf", true},
+	{"json-status,500@times=3", true},
+	{"cut=3000@times=8", true},
+	{"cut-chunk@times=8", true},
+	{"reset=5000@times=8", true},
+	{"stall=4000@times=3", true},
+	{"truncate=5000@times=8", true},
+	{"end-events=50@times=8", false},
+	{"end-after=0.3@times=4", false},
+	{"duplicate-events", true},
+	{"wrong-magic@times=4", true},
+	{"huge-length@times=4", true},
+	{"negative-length@times=4", true},
+	{"slow=3000000", false},
+};
+
+static const char *const hostile[] = {
+	"oversized=20",	       "depth", "bad-utf8", "nul", "many-owners", "owner-cycle",
+	"long-line=16@times=2"};
+
+#define MAX_TESTS 128
+
+static struct CMUnitTest tests[MAX_TESTS] = {
+	cmocka_unit_test(node_scope_reads_owners),
+	cmocka_unit_test(namespaces_fail_and_recover_alone),
+	cmocka_unit_test(a_server_that_comes_late),
+	cmocka_unit_test(paused_nothing_is_read),
+	cmocka_unit_test(the_first_bytes_bring_the_deadline_nearer),
+	cmocka_unit_test(a_relist_changes_nothing),
+	cmocka_unit_test(single_objects),
+	cmocka_unit_test(stop_is_at_once_and_final),
+	cmocka_unit_test(who_asks_is_told),
+	cmocka_unit_test(bad_options),
+};
+static struct play plays[MAX_TESTS];
+static char names[MAX_TESTS][64];
+
+static void add_play(size_t *n, CMUnitTestFunction test, const char *fault, unsigned form)
+{
+	size_t i = (*n)++;
+
+	assert_true(i < MAX_TESTS);
+	plays[i] = (struct play){fault, form};
+	(void)snprintf(names[i], sizeof(names[i]), "%s, form %u", fault ? fault : "no fault", form);
+	tests[i] = (struct CMUnitTest){
+		.name = names[i], .test_func = test, .initial_state = &plays[i]};
+}
+
+static size_t add_plays(size_t n)
+{
+	for (unsigned form = 0; form < FORMS; form++)
+		add_play(&n, a_form_gives_the_truth, NULL, form);
+	for (size_t i = 0; i < ARRAY_SIZE(hostile); i++) {
+		add_play(&n, a_hostile_object_costs_itself, hostile[i], BEST);
+		add_play(&n, a_hostile_object_costs_itself, hostile[i], PLAIN);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+		if (faults[i].in_both_forms || i % 2 == 0)
+			add_play(&n, a_fault_ends_in_the_truth, faults[i].fault, BEST);
+		if (faults[i].in_both_forms || i % 2 == 1)
+			add_play(&n, a_fault_ends_in_the_truth, faults[i].fault, PLAIN);
+	}
+	return n;
+}
+
 /* client [PATTERN]: only the tests whose names match. */
 int main(int argc, char *argv[])
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_form_gives_the_truth),
-		cmocka_unit_test(node_scope_reads_owners),
-		cmocka_unit_test(namespaces_fail_and_recover_alone),
-		cmocka_unit_test(a_server_that_comes_late),
-		cmocka_unit_test(paused_nothing_is_read),
-		cmocka_unit_test(a_relist_changes_nothing),
-		cmocka_unit_test(single_objects),
-		cmocka_unit_test(stop_is_at_once_and_final),
-		cmocka_unit_test(who_asks_is_told),
-		cmocka_unit_test(bad_options),
-		cmocka_unit_test(hostile_objects_cost_themselves),
-		cmocka_unit_test(every_fault_ends_in_the_truth),
-	};
+	size_t n = 0;
 
 	log_setup(LOG_ERROR, false);
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
 	pods = truth("truth-pods");
 	replicasets = truth("truth-replicasets");
 	jobs = truth("truth-jobs");
-	int r = cmocka_run_group_tests(tests, NULL, NULL);
+	while (tests[n].name)
+		n++;
+	n = add_plays(n);
+	int r = rig_run("client", tests, n, argc, argv);
 	free(pods.rows);
 	free(replicasets.rows);
 	free(jobs.rows);
