@@ -33,7 +33,7 @@ struct fault_case {
 
 static const struct fault_case cases[] = {
 	/* the connection */
-	{.fault = "reset-connect@times=3", .says = {"broke before an answer", "reset by peer"}},
+	{.fault = "reset-connect@times=3", .says = {"Connection reset by peer"}},
 	{.fault = "silent-connect@times=2",
 	 .agent = {"--first-byte-timeout", "1s"},
 	 .says = {"got no answer in time"}},
