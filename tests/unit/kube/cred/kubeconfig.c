@@ -38,7 +38,7 @@ static int find_folder(void **state)
 
 static const char *path(const char *name)
 {
-	static char p[4][600];
+	static char p[4][1100];
 	static unsigned n;
 	char *at = p[n++ % 4];
 
