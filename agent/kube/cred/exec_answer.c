@@ -2,7 +2,7 @@
 #include "kube/cred/exec_cred.h"
 
 #include "base/mem.h"
-#include "kube/cred/exec_info.h"
+#include "kube/cred/exec_parts.h"
 #include "kube/cred/pem.h"
 
 #include <errno.h>

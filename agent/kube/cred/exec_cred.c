@@ -9,7 +9,7 @@
 #include "kube/cred/exec_cred.h"
 
 #include "base/mem.h"
-#include "kube/cred/exec_info.h"
+#include "kube/cred/exec_parts.h"
 #include "kube/redact.h"
 
 #include <errno.h>
@@ -17,7 +17,6 @@
 #include <event2/event_struct.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,11 +24,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define EXIT_POLL	 (5 * NSEC_PER_MSEC)
-#define KILL_WAIT_TRIES	 50 /* of a millisecond each; a child that is not gone by then is init's */
-#define STDERR_KEPT	 4096 /* last bytes of standard error */
-#define STDERR_TOLD	 300  /* bytes of its last line in an error */
-#define EXEC_MAX_ENV_VAR 4096 /* variables handed on */
+#define EXIT_POLL	(5 * NSEC_PER_MSEC)
+#define KILL_WAIT_TRIES 50   /* of a millisecond each; a child that is not gone by then is init's */
+#define STDERR_KEPT	4096 /* last bytes of standard error */
+#define STDERR_TOLD	300  /* bytes of its last line in an error */
 
 struct exec_cred {
 	struct event_base *base;
@@ -258,138 +256,6 @@ static void on_stderr(evutil_socket_t fd, short what, void *ctx)
 
 /* --- the start ----------------------------------------------------------- */
 
-static bool same_name(const char *a, const char *b)
-{
-	size_t n = strcspn(a, "=");
-
-	return strncmp(a, b, n) == 0 && b[n] == '=';
-}
-
-static bool env_has(char *const *v, size_t n, const char *var)
-{
-	for (size_t i = 0; i < n; i++)
-		if (same_name(var, v[i]))
-			return true;
-	return false;
-}
-
-/* The description of the run, the plugin's own variables (the last of a name wins), then ours. The
- * array is heap, its strings are borrowed. */
-static char **env_make(const struct exec_config *c, char *info)
-{
-	size_t n = 0, own = 0, more = 0;
-	char **v;
-
-	while (environ && environ[own] && own < EXEC_MAX_ENV_VAR)
-		own++;
-	while (c->env && c->env[more])
-		more++;
-	v = calloc(own + more + 2, sizeof(*v));
-	if (!v)
-		return NULL;
-	v[n++] = info;
-	for (size_t i = more; i > 0; i--)
-		if (!env_has(v, n, c->env[i - 1]))
-			v[n++] = c->env[i - 1];
-	for (size_t i = 0; i < own; i++)
-		if (!env_has(v, n, environ[i]))
-			v[n++] = environ[i];
-	return v;
-}
-
-static char **argv_make(const struct exec_config *c)
-{
-	size_t n = 0;
-	char **v;
-
-	while (c->args && c->args[n])
-		n++;
-	v = calloc(n + 2, sizeof(*v));
-	if (!v)
-		return NULL;
-	v[0] = c->command;
-	for (size_t i = 0; i < n; i++)
-		v[i + 1] = c->args[i];
-	return v;
-}
-
-static int actions_fill(posix_spawn_file_actions_t *fa, int out, int err)
-{
-	if (posix_spawn_file_actions_addopen(fa, 0, "/dev/null", O_RDONLY, 0) ||
-	    posix_spawn_file_actions_adddup2(fa, out, 1) ||
-	    posix_spawn_file_actions_adddup2(fa, err, 2) ||
-	    posix_spawn_file_actions_addclosefrom_np(fa, 3))
-		return -ENOMEM;
-	return 0;
-}
-
-static int attributes_fill(posix_spawnattr_t *at)
-{
-	sigset_t all, none;
-
-	(void)sigfillset(&all);
-	(void)sigemptyset(&none);
-	if (posix_spawnattr_setflags(at, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF |
-						 POSIX_SPAWN_SETSIGMASK) ||
-	    posix_spawnattr_setpgroup(at, 0) || posix_spawnattr_setsigdefault(at, &all) ||
-	    posix_spawnattr_setsigmask(at, &none))
-		return -ENOMEM;
-	return 0;
-}
-
-static int spawn(struct exec_cred *x, char *const *argv, char *const *env, int out, int err)
-{
-	posix_spawn_file_actions_t fa;
-	posix_spawnattr_t at;
-	int r;
-
-	if (posix_spawn_file_actions_init(&fa))
-		return -ENOMEM;
-	if (posix_spawnattr_init(&at)) {
-		(void)posix_spawn_file_actions_destroy(&fa);
-		return -ENOMEM;
-	}
-	r = actions_fill(&fa, out, err);
-	if (r == 0)
-		r = attributes_fill(&at);
-	if (r == 0)
-		r = -posix_spawnp(&x->pid, argv[0], &fa, &at, argv, env);
-	if (r < 0)
-		x->pid = 0;
-	(void)posix_spawnattr_destroy(&at);
-	(void)posix_spawn_file_actions_destroy(&fa);
-	return r;
-}
-
-static int spawn_piped(struct exec_cred *x, const struct exec_cred_opts *o)
-{
-	_free_ char *info = exec_info(o->config, o->cluster);
-	_free_ char *var = NULL;
-	_free_ char **argv = argv_make(o->config);
-	_free_ char **env = NULL;
-	int out[2], err[2], r;
-
-	if (!info || !argv || asprintf(&var, "KUBERNETES_EXEC_INFO=%s", info) < 0)
-		return -ENOMEM;
-	env = env_make(o->config, var);
-	if (!env)
-		return -ENOMEM;
-	if (pipe2(out, O_CLOEXEC) < 0)
-		return -errno;
-	if (pipe2(err, O_CLOEXEC) < 0) {
-		r = -errno;
-		(void)close(out[0]);
-		(void)close(out[1]);
-		return r;
-	}
-	x->out_fd = out[0];
-	x->err_fd = err[0];
-	r = spawn(x, argv, env, out[1], err[1]);
-	(void)close(out[1]);
-	(void)close(err[1]);
-	return r;
-}
-
 static int watch(struct exec_cred *x)
 {
 	(void)fcntl(x->out_fd, F_SETFL, O_NONBLOCK);
@@ -427,7 +293,7 @@ int exec_cred_start(const struct exec_cred_opts *o, struct exec_cred **ret, stru
 	(void)evtimer_assign(&x->timer, x->base, on_timer, x);
 	r = copy_texts(x, o->config);
 	if (r == 0)
-		r = spawn_piped(x, o);
+		r = exec_spawn(o->config, o->cluster, &x->pid, &x->out_fd, &x->err_fd);
 	if (r < 0) {
 		(void)buf_printf(ret_error, "credential plugin %s: cannot be run: %s",
 				 o->config->command, strerror(-r));
