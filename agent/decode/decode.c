@@ -93,11 +93,6 @@ const char *decode_error(const struct decode *d)
 	return d->error_text;
 }
 
-uint64_t decode_offset(const struct decode *d)
-{
-	return d->offset;
-}
-
 size_t decode_bytes(const struct decode *d)
 {
 	size_t carry = d->format == DECODE_JSON ? d->json.carry.cap : 0;

@@ -87,8 +87,7 @@ int decode_feed(struct decode *d, const void *p, size_t n);
 int decode_finish(struct decode *d);
 /* "bad frame length at byte 1234"; borrowed, "" when there was no error. */
 const char *decode_error(const struct decode *d);
-/* Bytes fed so far, and bytes held in memory by the decoder. */
-uint64_t decode_offset(const struct decode *d);
+/* Bytes held in memory by the decoder. */
 size_t decode_bytes(const struct decode *d);
 
 /* The format of a body: by Content-Type ("application/vnd.kubernetes.protobuf;stream=watch",

@@ -56,6 +56,7 @@ static const struct list owners = {
 	.n_at = offsetof(struct item, o.meta.n_owners),
 	.size = sizeof(struct owner_ref),
 	.max = MODEL_MAX_OWNERS,
+	.owners = true,
 };
 
 /* Annotations: no protobuf numbers, the keys are the names. */

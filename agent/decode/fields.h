@@ -15,6 +15,7 @@
 /* The object that is being decoded; item fields are offsets into this. */
 struct item {
 	struct object o;
+	struct owner_ref late_owner;   /* the one read last when there is no place for more */
 	struct api_status status;      /* JSON only: an object that turns out to be a Status */
 	struct str old_zone, old_type; /* node labels of before 1.17 */
 };
@@ -62,6 +63,7 @@ struct list {
 	uint16_t size;	       /* bytes an element */
 	uint16_t max;	       /* elements over it are left out and reported */
 	bool typed;	       /* elements are struct container, field's `arg` is their type */
+	bool owners;	       /* elements are struct owner_ref: the controller is never left out */
 };
 
 struct field {

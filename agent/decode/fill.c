@@ -184,6 +184,18 @@ void fill_int(const struct field *f, void *base, uint64_t v)
 
 #define LIST_FIRST 4 /* elements; arrays double from there */
 
+/* A reference is known for the controller when it is whole, so it is read first and judged when the
+ * next one, or the object's end, comes. */
+static struct owner_ref *late_owner(struct decode *d)
+{
+	struct owner_ref *o = &d->item.late_owner;
+
+	if (o->controller)
+		return NULL;
+	*o = (struct owner_ref){0};
+	return o;
+}
+
 int fill_list(struct decode *d, const struct field *f, void *base, void **ret)
 {
 	const struct list *l = f->list;
@@ -194,7 +206,7 @@ int fill_list(struct decode *d, const struct field *f, void *base, void **ret)
 
 	if (*n >= l->max) {
 		d->too_many = true;
-		*ret = NULL;
+		*ret = l->owners ? late_owner(d) : NULL;
 		return 0;
 	}
 	if (*n == 0 || (*n >= LIST_FIRST && (*n & (*n - 1)) == 0)) { /* full */
@@ -226,6 +238,8 @@ void fill_list_reset(const struct field *f, void *base)
 			if (c[i].type != f->arg)
 				c[kept++] = c[i];
 	}
+	if (l->owners)
+		((struct item *)base)->late_owner = (struct owner_ref){0};
 	*n = kept;
 }
 
@@ -303,6 +317,8 @@ static int own_message(struct decode *d, const struct message *m, void *base)
 
 			for (uint32_t k = 0; k < n && r == 0; k++, e += f->list->size)
 				r = own_message(d, f->sub, e);
+			if (r == 0 && f->list->owners)
+				r = own_message(d, f->sub, &d->item.late_owner);
 		}
 	}
 	return r;

@@ -162,7 +162,8 @@ int fill_error(struct decode *d, int r, uint64_t at, const char *fmt, ...)
  */
 int fill_text(struct decode *d, const struct field *f, void *base, struct str s);
 void fill_int(const struct field *f, void *base, uint64_t v);
-/* One more zeroed element; *ret is NULL when the list is full (reported with the object). */
+/* One more zeroed element; *ret is NULL when the list is full (reported with the object). Of owner
+ * references over the maximum one is read on, in case it is the controller. */
 int fill_list(struct decode *d, const struct field *f, void *base, void **ret);
 /* Forgets the elements (of this field): in JSON the last of equal keys wins. */
 void fill_list_reset(const struct field *f, void *base);
@@ -183,7 +184,5 @@ void item_begin(struct decode *d, uint64_t at);
 int item_end(struct decode *d, uint64_t at);
 /* The object that is being read will be left out; the first reason stays. */
 void item_bad(struct decode *d, enum decode_bad why);
-/* Something that was no object at all was left out. */
-void report_bad(struct decode *d, enum decode_bad why, struct str name);
 /* The list, or the Status in its place, is over. 0, -EBADMSG or what the callback said. */
 int top_end(struct decode *d);

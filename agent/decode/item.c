@@ -28,10 +28,19 @@ void item_bad(struct decode *d, enum decode_bad why)
 	d->bad = why;
 }
 
-void report_bad(struct decode *d, enum decode_bad why, struct str name)
+static void report_bad(struct decode *d, enum decode_bad why, struct str name)
 {
 	if (d->ops.on_bad)
 		d->ops.on_bad(d->ctx, why, name);
+}
+
+/* Of too many references the controller is the one that counts: it takes the last place. */
+static void keep_controller(struct item *i)
+{
+	struct meta *m = &i->o.meta;
+
+	if (i->late_owner.controller && !meta_controller(m))
+		m->owners[m->n_owners - 1] = i->late_owner;
 }
 
 /* Main, init, ephemeral: JSON has the init containers first. */
@@ -117,6 +126,7 @@ int item_end(struct decode *d, uint64_t at)
 		i->o.node.zone = i->old_zone;
 	if (!i->o.node.instance_type.n)
 		i->o.node.instance_type = i->old_type;
+	keep_controller(i);
 	sort_containers(&i->o.pod);
 	name_kind(d);
 	if (d->body == DECODE_LIST)

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 /* Limits of one object; what is over them is left out and counted by the decoder. */
-#define MODEL_MAX_OWNERS     64	 /* owner references; Kubernetes itself has no limit */
+#define MODEL_MAX_OWNERS     64	 /* owner references; the controller is always among them */
 #define MODEL_MAX_CONTAINERS 512 /* container statuses of all three lists together */
 #define MODEL_MAX_IPS	     16	 /* podIPs; a dual-stack pod has two */
 #define MODEL_MAX_LABELS     64	 /* wanted labels */

@@ -371,6 +371,81 @@ static void test_too_many(void **state)
 	assert_int_equal(n[3], 1);
 }
 
+static int note_owners(void *ctx, enum event_type type, const struct object *o)
+{
+	const struct owner_ref *c = meta_controller(&o->meta);
+	struct buf *b = ctx;
+
+	(void)type;
+	assert_int_equal(o->meta.n_owners, MODEL_MAX_OWNERS);
+	for (uint32_t i = 0; i + 1 < MODEL_MAX_OWNERS; i++)
+		if (!o->meta.owners[i].controller)
+			assert_true(str_eq(o->meta.owners[i].name, STR("o")));
+	return buf_printf(b, "%.*s/%.*s/%.*s/%.*s ", STR_ARG(c ? c->api_version : STR("")),
+			  STR_ARG(c ? c->kind : STR("")), STR_ARG(c ? c->name : STR("none")),
+			  STR_ARG(c ? c->uid : STR("")));
+}
+
+#define PLAIN_REF "{\"name\":\"o\"},"
+#define LATE_REF                                                                             \
+	"{\"apiVersion\":\"v\",\"kind\":\"K\",\"name\":\"c\",\"controller\":true,\"uid\":\"" \
+	"\\u0075\"},"
+
+/* Over the maximum only references that are no controllers are left out. */
+static void test_late_controller(void **state)
+{
+	static const struct decode_ops ops = {.on_object = note_owners};
+	static const struct {
+		const char *late, *want;
+	} cases[] = {
+		{LATE_REF, "v/K/c/u "},
+		{LATE_REF PLAIN_REF PLAIN_REF, "v/K/c/u "},
+		{LATE_REF "null,", "v/K/c/u "},
+		{"{\"controller\":true,\"name\":\"c\"},", "//c/ "},
+		{"{\"controller\":true,\"name\":\"c\",\"controller\":false},", "//none/ "},
+		{PLAIN_REF, "//none/ "},
+	};
+	_buf_ struct buf b, got;
+
+	(void)state;
+	buf_init(&b, 1 << 20);
+	buf_init(&got, 4096);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		for (size_t piece = 1; piece < 40000; piece = piece * 3 + 4) {
+			struct decode_opts o = {.format = DECODE_JSON,
+						.body = DECODE_LIST,
+						.shape = SHAPE_META,
+						.ops = &ops,
+						.ctx = &got};
+			struct decode *d = NULL;
+
+			buf_reset(&b);
+			buf_reset(&got);
+			repeat(&b, "{\"kind\":\"PodList\",\"items\":[", 1);
+			repeat(&b, OBJ(",\"ownerReferences\":["), 1);
+			repeat(&b, PLAIN_REF, 300);
+			repeat(&b, cases[i].late, 1);
+			repeat(&b, "{}]}},", 1);
+			/* the one before leaves nothing behind */
+			repeat(&b, OBJ(",\"ownerReferences\":["), 1);
+			repeat(&b, PLAIN_REF, 300);
+			repeat(&b, "{}]}}]}", 1);
+			assert_int_equal(decode_new(&o, &d), 0);
+			for (size_t at = 0; at < b.n; at += piece) {
+				const size_t n = MIN(piece, b.n - at);
+				_free_ char *copy = malloc(n);
+
+				memcpy(copy, b.p + at, n);
+				assert_int_equal(decode_feed(d, copy, n), 0);
+			}
+			assert_int_equal(decode_finish(d), 0);
+			decode_free(&d);
+			assert_true(str_ends(buf_str(&got), STR("//none/ ")));
+			got.n -= strlen("//none/ ");
+			assert_true(str_eq(buf_str(&got), str_of(cases[i].want)));
+		}
+}
+
 /* A list whose own texts are endless. */
 static void test_large_list_meta(void **state)
 {
@@ -426,12 +501,13 @@ static void test_labels(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_json_text),      cmocka_unit_test(test_json_values),
-		cmocka_unit_test(test_json_watch),     cmocka_unit_test(test_json_bad_objects),
-		cmocka_unit_test(test_json_broken),    cmocka_unit_test(test_json_depth),
-		cmocka_unit_test(test_json_too_large), cmocka_unit_test(test_json_size_limit),
-		cmocka_unit_test(test_too_many),       cmocka_unit_test(test_large_list_meta),
-		cmocka_unit_test(test_node),	       cmocka_unit_test(test_labels),
+		cmocka_unit_test(test_json_text),	cmocka_unit_test(test_json_values),
+		cmocka_unit_test(test_json_watch),	cmocka_unit_test(test_json_bad_objects),
+		cmocka_unit_test(test_json_broken),	cmocka_unit_test(test_json_depth),
+		cmocka_unit_test(test_json_too_large),	cmocka_unit_test(test_json_size_limit),
+		cmocka_unit_test(test_too_many),	cmocka_unit_test(test_late_controller),
+		cmocka_unit_test(test_large_list_meta), cmocka_unit_test(test_node),
+		cmocka_unit_test(test_labels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

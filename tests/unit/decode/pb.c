@@ -408,6 +408,38 @@ static void test_list_meta(void **state)
 	expect(DECODE_LIST, &body, 0, GOOD_LINE "LIST rv=2:77 continue=4:next remaining=12\n", "");
 }
 
+/* Over the maximum only references that are no controllers are left out. */
+static void test_late_controller(void **state)
+{
+	for (int flag = 0; flag <= 1; flag++) {
+		struct msg plain = {0}, late = {0}, m = meta(), p, body;
+		const char *last =
+			flag ? "owner=1:K version=1:v name=1:c uid=2:cu controller=1" : "name=1:o";
+		struct decode_log l;
+
+		(void)state;
+		put_text(&plain, 3, "o");
+		put_text(&late, 5, "v");
+		put_int(&late, 6, (uint64_t)flag);
+		put_text(&late, 1, "K");
+		put_text(&late, 3, "c");
+		put_text(&late, 4, "cu");
+		for (int i = 0; i < 300; i++)
+			put_msg(&m, 13, &plain);
+		put_msg(&m, 13, &late);
+		put_msg(&m, 13, &plain);
+		p = pod(&m);
+		body = watch_of(&p);
+		decode_log_init(&l, DECODE_PROTOBUF, DECODE_WATCH, SHAPE_META);
+		run(&l, &body);
+		assert_int_equal(l.objects, 1);
+		assert_int_equal(l.bads, 1);
+		if (!str_ends(str_trim(buf_str(&l.text)), str_of(last)))
+			fail_msg("%.*s", STR_ARG(buf_str(&l.text)));
+		decode_log_done(&l);
+	}
+}
+
 static void check_node(const char *const (*labels)[2], size_t n, const char *line)
 {
 	struct msg m = meta(), spec = {0}, node, body;
@@ -497,6 +529,7 @@ int main(void)
 		cmocka_unit_test(test_error_event),
 		cmocka_unit_test(test_broken_bodies),
 		cmocka_unit_test(test_list_meta),
+		cmocka_unit_test(test_late_controller),
 		cmocka_unit_test(test_node),
 		cmocka_unit_test(test_mutations),
 	};
