@@ -1,34 +1,64 @@
 #include "cli/agent_taps.h"
 
 #include "base/log.h"
+#include "base/mem.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-static void tap_restart(FILE *f)
+static void tap_close(struct tap *t)
 {
-	if (!f)
-		return;
-	rewind(f);
-	if (ftruncate(fileno(f), 0) < 0)
-		log_warn("a copy of the stream cannot be begun anew: it holds several streams");
+	if (t->f)
+		(void)fclose(t->f);
+	t->f = NULL;
 }
 
-static void tap_write(FILE **f, struct str bytes)
+/* The file's name becomes FILE.1. */
+static int keep(const char *path)
 {
-	if (!*f || (fwrite(bytes.p, 1, bytes.n, *f) == bytes.n && fflush(*f) == 0))
+	_free_ char *kept = NULL;
+
+	if (asprintf(&kept, "%s.1", path) < 0) {
+		kept = NULL; /* asprintf leaves it undefined */
+		return -ENOMEM;
+	}
+	return rename(path, kept) < 0 ? -errno : 0;
+}
+
+static void tap_begin(struct tap *t)
+{
+	struct stat st;
+	int r;
+
+	if (!t->f || fstat(fileno(t->f), &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
 		return;
-	(void)log_err(-errno, "a copy of the stream cannot be written and ends here");
-	(void)fclose(*f);
-	*f = NULL;
+	r = keep(t->path);
+	if (r < 0)
+		log_warn("%s: the stream before this one cannot be kept: %s", t->path,
+			 strerror(-r));
+	tap_close(t);
+	t->f = fopen(t->path, "we");
+	if (!t->f)
+		(void)log_err(-errno, "%s: a copy of the stream ends here", t->path);
+}
+
+static void tap_write(struct tap *t, struct str bytes)
+{
+	if (!t->f || (fwrite(bytes.p, 1, bytes.n, t->f) == bytes.n && fflush(t->f) == 0))
+		return;
+	(void)log_err(-errno, "%s: a copy of the stream cannot be written and ends here", t->path);
+	tap_close(t);
 }
 
 static void on_begin(void *ctx)
 {
 	struct taps *t = ctx;
 
-	tap_restart(t->wire);
-	tap_restart(t->plain);
+	tap_begin(&t->wire);
+	tap_begin(&t->plain);
 }
 
 static void on_wire(void *ctx, struct str bytes)
@@ -43,12 +73,14 @@ static void on_plain(void *ctx, struct str message)
 
 const struct session_taps taps_ops = {.begin = on_begin, .wire = on_wire, .plain = on_plain};
 
-static int tap_open(const char *path, FILE **ret)
+/* Appending: what an earlier run left is kept by the first connection, not destroyed here. */
+static int tap_open(const char *path, struct tap *t)
 {
 	if (!path)
 		return 0;
-	*ret = fopen(path, "we");
-	return *ret ? 0 : log_err(-errno, "%s", path);
+	t->path = path;
+	t->f = fopen(path, "ae");
+	return t->f ? 0 : log_err(-errno, "%s", path);
 }
 
 int taps_open(struct taps *t, const char *wire, const char *plain)
@@ -60,9 +92,7 @@ int taps_open(struct taps *t, const char *wire, const char *plain)
 
 void taps_close(struct taps *t)
 {
-	if (t->wire)
-		(void)fclose(t->wire);
-	if (t->plain)
-		(void)fclose(t->plain);
+	tap_close(&t->wire);
+	tap_close(&t->plain);
 	*t = (struct taps){0};
 }

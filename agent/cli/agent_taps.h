@@ -1,8 +1,9 @@
 /*
  * Copies of what the reducer is sent, in files: --record (the bytes of the
  * connection, for `kindred decode`) and EBPF_NET_RECORD_INTAKE_OUTPUT_PATH (the
- * messages before compression). A new connection starts its file anew: one file
- * is one stream.
+ * messages before compression). One file is one stream: a new connection starts
+ * it anew, and the stream before it is kept as FILE.1. What is no regular file
+ * (a pipe) gets one stream after the other.
  */
 #pragma once
 
@@ -10,12 +11,18 @@
 
 #include <stdio.h>
 
+struct tap {
+	FILE *f; /* NULL: off, or ended by a failure */
+	const char *path;
+};
+
 struct taps {
-	FILE *wire, *plain;
+	struct tap wire, plain;
 };
 
 extern const struct session_taps taps_ops;
 
-/* NULL paths are off. 0, or -errno with the path logged. */
+/* NULL paths are off; the others are borrowed until taps_close. A file that exists stays as it is
+ * until the first connection. 0, or -errno with the path logged. */
 int taps_open(struct taps *t, const char *wire, const char *plain);
 void taps_close(struct taps *t);
