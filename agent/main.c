@@ -53,11 +53,10 @@ static int cmd_help(int argc, char **argv)
 	return EXIT_OK;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	const struct command *c;
 
-	mem_setup();
 	if (argc < 2) {
 		help_print(commands, ARRAY_SIZE(commands));
 		return EXIT_USAGE;
@@ -68,4 +67,19 @@ int main(int argc, char **argv)
 		return cmd_version(1, argv);
 	c = command_find(argv[1]);
 	return c ? c->run(argc - 1, argv + 1) : unknown_command(argv[1]);
+}
+
+/* What is still in the buffer may not find room: a full disk is a failure too. */
+static int end_output(int code)
+{
+	if ((fflush(stdout) == 0 && !ferror(stdout)) || code != EXIT_OK)
+		return code;
+	fprintf(stderr, "kindred: standard output cannot be written\n");
+	return EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+	mem_setup();
+	return end_output(run(argc, argv));
 }
