@@ -52,5 +52,5 @@ int cmd_agent(int argc, char **argv)
 	if (config.check_config)
 		return EXIT_OK;
 	log_setup((enum log_level)config.log_level, config.log_format == 1);
-	return agent_run(&config) == 0 ? EXIT_OK : EXIT_FAILED;
+	return agent_run(&config);
 }

@@ -1,3 +1,6 @@
+/*
+ * The node agent as a command: options in, exit code out.
+ */
 #pragma once
 
 /* `kindred agent`; argv[0] is the command's name. Returns the exit code. */

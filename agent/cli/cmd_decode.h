@@ -1,3 +1,6 @@
+/*
+ * A captured stream as JSON lines, for people and for scripts.
+ */
 #pragma once
 
 /* `kindred decode`; argv[0] is the command's name. Returns the exit code. */

@@ -1,3 +1,6 @@
+/*
+ * The shape of a command, the exit codes they share, and the texts about all of them.
+ */
 #pragma once
 
 #include <stddef.h>

@@ -1,3 +1,6 @@
+/*
+ * A reducer of its own, so that an agent can be tried and tested without the real one.
+ */
 #pragma once
 
 /* `kindred reducer`; argv[0] is the command's name. Returns the exit code. */

@@ -1,3 +1,6 @@
+/*
+ * What this build is and which libraries it runs with.
+ */
 #pragma once
 
 /* `kindred version`; argv[0] is the command's name. Returns the exit code. */
