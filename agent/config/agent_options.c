@@ -11,6 +11,7 @@
 #define KIB	      1024ULL
 #define MIB	      (1024 * KIB)
 #define GIB	      (1024 * MIB)
+#define NAMES_MAX     1000 /* of a list: each is a watch, or a lookup at every start */
 #define FIELD(member) OPTION_FIELD(struct agent_config, member)
 
 static const char *const scopes[] = {"node", "cluster", NULL};
@@ -172,7 +173,8 @@ static const struct option_desc descs[] = {
 	{.flag = "--node-name", .env = {"NODE_NAME"}, .type = OPTION_STRING, .arg = "NAME",
 	 .ok = is_dns_name, .expect = "a node's name (lower-case DNS name)", FIELD(node_name),
 	 .help = "The node this agent runs on."},
-	{.flag = "--namespaces", .type = OPTION_LIST, .arg = "A,B", .def_words = "all",
+	{.flag = "--namespaces", .type = OPTION_LIST, .arg = "A,B", .max = NAMES_MAX,
+	 .def_words = "all",
 	 .ok = is_dns_label, .expect = "namespace names (lower-case letters, digits and '-')",
 	 FIELD(namespaces),
 	 .help = "Watch these namespaces only, each by itself, so that Roles there are enough. Cluster "
@@ -181,7 +183,8 @@ static const struct option_desc descs[] = {
 	 FIELD(label_selector), .help = "Watch only pods that this selector picks, such as app=web."},
 
 	{.group = "Owners and memory",
-	 .flag = "--follow-owners", .type = OPTION_LIST, .arg = "GROUP/KIND,...", .ok = is_follow,
+	 .flag = "--follow-owners", .type = OPTION_LIST, .arg = "GROUP/KIND,...",
+	 .max = NAMES_MAX, .ok = is_follow,
 	 .expect = "GROUP/KIND (such as argoproj.io/Rollout) or *", .def_words = "none",
 	 FIELD(follow_owners),
 	 .help = "Custom resources an owner chain climbs through, read one by one as metadata; * for "
@@ -230,10 +233,11 @@ static const struct option_desc descs[] = {
 	{.flag = "--resync-on-relist", .type = OPTION_BOOL, .def = "false", FIELD(resync_on_relist),
 	 .help = "Begin a new epoch after every pod relist, as the older collectors did."},
 	{.flag = "--record", .type = OPTION_STRING, .arg = "FILE", FIELD(record),
-	 .help = "Write what is sent to this file as well; kindred decode reads it."},
+	 .help = "Write what is sent to this file as well; kindred decode reads it. A new connection "
+		 "begins the file anew; the stream before it is kept as FILE.1."},
 	{.flag = "--record-uncompressed", .env = {"EBPF_NET_RECORD_INTAKE_OUTPUT_PATH"},
 	 .type = OPTION_STRING, .arg = "FILE", FIELD(record_plain),
-	 .help = "Write the stream to this file before compression."},
+	 .help = "Write the stream to this file before compression; files as with --record."},
 	{.flag = "--intake-encoder", .env = {"EBPF_NET_INTAKE_ENCODER"}, .type = OPTION_ENUM,
 	 .def = "binary", .choices = encoders, FIELD(intake_encoder),
 	 .why = "the reducer's ingest port decodes no other encoding",
@@ -340,6 +344,14 @@ static int check_scope(const struct agent_config *c, struct buf *ret_error)
 	return 0;
 }
 
+/* Whether `other` is where the stream before the one in `file` is kept. */
+static bool is_kept_as(const char *file, const char *other)
+{
+	size_t n = strlen(file);
+
+	return strncmp(file, other, n) == 0 && strcmp(other + n, ".1") == 0;
+}
+
 static int check_reducer(const struct agent_config *c, struct buf *ret_error)
 {
 	if (c->intake_ca_file && !c->intake_tls)
@@ -349,12 +361,15 @@ static int check_reducer(const struct agent_config *c, struct buf *ret_error)
 	if (c->announce_major == 0 && c->announce_minor < 9)
 		return refuse(ret_error, "--announce-major, --announce-minor: the reducer refuses "
 					 "versions below 0.9.0");
-	if (c->record && c->record_plain && strcmp(c->record, c->record_plain) == 0)
+	if (c->record && c->record_plain &&
+	    (strcmp(c->record, c->record_plain) == 0 || is_kept_as(c->record, c->record_plain) ||
+	     is_kept_as(c->record_plain, c->record)))
 		return refuse(ret_error, "--record and --record-uncompressed name the same file");
 	return 0;
 }
 
-int agent_config_check(const struct agent_config *c, struct buf *ret_error)
+/* What no single option can check. */
+static int agent_config_check(const struct agent_config *c, struct buf *ret_error)
 {
 	int r = check_api_server(c, ret_error);
 

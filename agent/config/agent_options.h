@@ -58,7 +58,7 @@ struct agent_config {
 	nsec_t intake_backoff_min, intake_backoff_max;
 	nsec_t heartbeat;
 	bool resync_on_relist;
-	const char *record;	  /* capture for `kindred decode` */
+	const char *record;	  /* capture for `kindred decode`; the one before is FILE.1 */
 	const char *record_plain; /* second copy of the stream, uncompressed */
 	int intake_encoder;	  /* only binary exists */
 	unsigned announce_major, announce_minor, announce_patch;
@@ -88,5 +88,3 @@ extern const struct option_table agent_option_table;
  */
 int agent_config_load(struct options *o, int argc, char *const *argv, char *const *env,
 		      struct agent_config *ret, struct buf *ret_error);
-/* What no single option can check. 0, or -EINVAL with one line in ret_error. */
-int agent_config_check(const struct agent_config *c, struct buf *ret_error);

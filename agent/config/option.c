@@ -56,14 +56,6 @@ struct option_slot *option_slot_find(struct options *o, struct str name)
 	return NULL;
 }
 
-static const struct option_slot *slot_by_flag(const struct options *o, const char *flag)
-{
-	for (size_t i = 0; i < o->table->n; i++)
-		if (strcmp(o->table->v[i].flag, flag) == 0)
-			return &o->slots[i];
-	return NULL;
-}
-
 int option_slot_set(struct option_slot *s, struct str text, enum option_origin origin)
 {
 	char *copy = str_dup(text);
@@ -178,21 +170,6 @@ int option_slot_describe(const struct options *o, const struct option_slot *s, s
 	if (r == 0)
 		r = option_origin_print(o, s, ret);
 	return r < 0 ? r : buf_printf(ret, ")");
-}
-
-int options_describe(const struct options *o, const char *flag, struct buf *ret)
-{
-	const struct option_slot *s = slot_by_flag(o, flag);
-
-	assert(s);
-	return option_slot_describe(o, s, ret);
-}
-
-bool options_given(const struct options *o, const char *flag)
-{
-	const struct option_slot *s = slot_by_flag(o, flag);
-
-	return s && s->text && s->origin != ORIGIN_DEFAULT;
 }
 
 bool options_help_wanted(const struct options *o)

@@ -57,12 +57,12 @@ struct option_desc {
 	const char *env[OPTION_ENV_MAX]; /* the first that is set wins; none: KINDRED_INTAKE_PORT */
 	enum option_type type;
 	unsigned flags;
-	const char *arg;	    /* what stands behind the flag in --help: "FILE" */
-	const char *def;	    /* as a user would write it; NULL: not set */
-	const char *def_words;	    /* shown instead of `def` */
-	const char *const *choices; /* OPTION_ENUM; NULL-terminated */
-	unsigned long long min;	    /* ints, numbers; nanoseconds; bytes */
-	unsigned long long max;
+	const char *arg;	      /* what stands behind the flag in --help: "FILE" */
+	const char *def;	      /* as a user would write it; NULL: not set */
+	const char *def_words;	      /* shown instead of `def` */
+	const char *const *choices;   /* OPTION_ENUM; NULL-terminated */
+	unsigned long long min;	      /* ints, numbers; nanoseconds; bytes */
+	unsigned long long max;	      /* the same; of a list: most items, never 0 */
 	bool (*ok)(struct str value); /* more checks on a text, or on every item of a list */
 	const char *expect;	      /* what `ok` wants, after "must be" */
 	size_t offset, size;	      /* OPTION_FIELD */
@@ -104,10 +104,6 @@ bool options_help_wanted(const struct options *o);
 struct option_list options_args(const struct options *o);
 /* One line per warning, each ending with a newline; may be empty. */
 struct str options_warnings(const struct options *o);
-/* Whether flag, environment or file gave a value (not the default). NULL-safe for unknown flags. */
-bool options_given(const struct options *o, const char *flag);
-/* `--flag: "value" (from environment NAME)`, for errors that concern several options. */
-int options_describe(const struct options *o, const char *flag, struct buf *ret);
 /* Every option as YAML that --config takes, each with a comment that names its source. */
 int options_print(const struct options *o, struct buf *ret);
 

@@ -116,6 +116,16 @@ static int read_sequence(struct reader *f, struct option_slot *s)
 	return r;
 }
 
+static int not_in_file(struct reader *f, const struct option_desc *d, unsigned line, struct str key)
+{
+	char room[OPTION_NAME_MAX], what[128];
+	const char *env = option_env_name(d, 0, room);
+
+	(void)snprintf(what, sizeof(what), "can only be given on the command line%s%s",
+		       env ? " or in " : "", env ? env : "");
+	return fail_at(f, line, what, key);
+}
+
 static int read_option(struct reader *f, struct option_slot *s, unsigned line, struct str key)
 {
 	if (s->file_line) {
@@ -125,7 +135,7 @@ static int read_option(struct reader *f, struct option_slot *s, unsigned line, s
 		return fail_at(f, line, what, key);
 	}
 	if (s->desc->flags & (OPTION_FLAG_ONLY | OPTION_CONFIG_FILE))
-		return fail_at(f, line, "can only be given on the command line", key);
+		return not_in_file(f, s->desc, line, key);
 	s->file_line = line;
 	if (f->event.type == YAML_SCALAR_EVENT)
 		return is_null(f) ? 0 : set_value(f, s, false);
@@ -295,6 +305,8 @@ int option_file_load(struct options *o, struct buf *ret_error)
 
 	if (r < 0)
 		return unreadable(o, r, ret_error);
+	if (!text.n)
+		return 0; /* an empty file sets nothing, and libyaml takes no NULL */
 	if (!yaml_parser_initialize(&f.parser))
 		return -ENOMEM;
 	yaml_parser_set_input_string(&f.parser, (const unsigned char *)buf_str(&text).p, text.n);

@@ -10,8 +10,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define OPTION_LIST_MAX 4096 /* items; more is an error */
-
 struct unit {
 	const char *name;
 	uint64_t scale;
@@ -206,6 +204,11 @@ static int print_range(const struct option_desc *d, const char *what, struct buf
 	return r < 0 ? r : format(b, d->max);
 }
 
+static const char *expected_text(const struct option_desc *d)
+{
+	return d->expect ? d->expect : "text without control characters";
+}
+
 /* What stands after "must be". */
 static int print_expected(const struct option_desc *d, struct buf *b)
 {
@@ -225,12 +228,13 @@ static int print_expected(const struct option_desc *d, struct buf *b)
 		return print_choices(d, b);
 	case OPTION_ENDPOINT:
 		return buf_printf(b, "HOST:PORT or [IPV6]:PORT");
-	case OPTION_STRING:
 	case OPTION_LIST:
+		return buf_printf(b, "%s, at most %llu", expected_text(d), d->max);
+	case OPTION_STRING:
 	case _OPTION_TYPE_MAX:
 		break;
 	}
-	return buf_printf(b, "%s", d->expect ? d->expect : "text without control characters");
+	return buf_printf(b, "%s", expected_text(d));
 }
 
 static int refuse_value(const struct options *o, const struct option_slot *s, struct buf *ret_error)
@@ -356,7 +360,7 @@ static int store_list(struct option_slot *s, struct str text, char *field)
 
 	for (size_t i = 0; i < text.n; i++)
 		n += text.p[i] == ',';
-	if (n > OPTION_LIST_MAX)
+	if (n > s->desc->max)
 		return -EBADMSG;
 	s->parts = malloc(text.n + 1);
 	s->items = calloc(n, sizeof(*s->items));

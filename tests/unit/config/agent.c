@@ -107,6 +107,7 @@ static void table_is_sound(void **state)
 		assert_true(!d->ok == !d->expect);
 		assert_true((d->type == OPTION_ENUM) == (d->choices != NULL));
 		assert_true(!(d->flags & OPTION_IGNORED) || d->why);
+		assert_true(d->type != OPTION_LIST || d->max > 0);
 		if (d->type == OPTION_INT || d->type == OPTION_DURATION || d->type == OPTION_SIZE)
 			assert_true(d->def && d->min < d->max);
 		for (size_t j = 0; j < i; j++) {
@@ -225,6 +226,8 @@ static void contradictions(void **state)
 	expect_error(ARGS("--follow-owners=*,a.b/C"), NULL, "takes * or a list");
 	expect_error(ARGS("--intake-ca-file=x"), NULL, "--intake-ca-file needs --intake-tls");
 	expect_error(ARGS("--record=x", "--record-uncompressed=x"), NULL, "name the same file");
+	expect_error(ARGS("--record=x", "--record-uncompressed=x.1"), NULL, "name the same file");
+	expect_error(ARGS("--record=x.1", "--record-uncompressed=x"), NULL, "name the same file");
 }
 
 static void file(void **state)
@@ -284,7 +287,8 @@ static void bad_files(void **state)
 		{"intake: 5\n", ":1: \"intake\": must be a mapping"},
 		{"- a\n", ":1: must be a mapping from option names to values"},
 		{"hello\n", ":1: must be a mapping from option names to values"},
-		{"config: x\n", ":1: \"config\": can only be given on the command line"},
+		{"config: x\n", ":1: \"config\": can only be given on the command line or in "
+				"KINDRED_CONFIG"},
 		{"check-config: true\n", "can only be given on the command line"},
 		{"a: &x [1]\n", ": "},
 		{"scope: &x node\n", ":1: anchors and tags are not accepted"},
@@ -340,6 +344,46 @@ static void hostile_files(void **state)
 	free(p);
 }
 
+static void empty_file(void **state)
+{
+	struct load l;
+
+	(void)state;
+	write_file("", 0);
+	expect_ok(&l, ARGS("--config", path), NULL);
+	assert_int_equal(l.c.intake_port, 8000);
+	options_free(&l.o);
+}
+
+/* `key: a,a,...` with n items, as the file. */
+static void write_list(const char *key, const char *item, size_t n)
+{
+	_buf_ struct buf text = {.max = 65536};
+
+	assert_int_equal(buf_printf(&text, "%s: ", key), 0);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(buf_printf(&text, "%s%s", i ? "," : "", item), 0);
+	write_file(buf_str(&text).p, text.n);
+}
+
+static void long_lists(void **state)
+{
+	struct load l;
+
+	(void)state;
+	write_list("namespaces", "a", 1000);
+	expect_ok(&l, ARGS("--config", path), NULL);
+	assert_int_equal(l.c.namespaces.n, 1000);
+	options_free(&l.o);
+	write_list("namespaces", "a", 1001);
+	expect_error(ARGS("--config", path), NULL, "'-'), at most 1000");
+	write_list("follow-owners", "a.b/C", 1000);
+	expect_ok(&l, ARGS("--config", path), NULL);
+	options_free(&l.o);
+	write_list("follow-owners", "a.b/C", 1001);
+	expect_error(ARGS("--config", path), NULL, "or *, at most 1000");
+}
+
 static void print_is_a_file(void **state)
 {
 	_buf_ struct buf first = {.max = 65536}, second = {.max = 65536};
@@ -354,8 +398,9 @@ static void print_is_a_file(void **state)
 	expect_ok(&l, ARGS("--config", path), NULL);
 	assert_string_equal(l.c.agent_host, "quote \" and \\ and # too");
 	assert_int_equal(l.c.waiting_timeout, 60 * NSEC_PER_SEC);
-	assert_int_equal(options_describe(l.o, "--waiting-timeout", &second), 0);
-	assert_true(str_starts(buf_str(&second), STR("--waiting-timeout: \"1m\" (from /tmp/")));
+	assert_int_equal(options_print(l.o, &second), 0);
+	assert_int_equal(buf_append(&second, "", 1), 0);
+	assert_non_null(strstr(buf_str(&second).p, "\nwaiting-timeout: \"1m\" # /tmp/"));
 	options_free(&l.o);
 }
 
@@ -366,6 +411,7 @@ int main(void)
 		cmocka_unit_test(older_collectors), cmocka_unit_test(values),
 		cmocka_unit_test(contradictions),   cmocka_unit_test(file),
 		cmocka_unit_test(bad_files),	    cmocka_unit_test(hostile_files),
+		cmocka_unit_test(empty_file),	    cmocka_unit_test(long_lists),
 		cmocka_unit_test(print_is_a_file),
 	};
 	int fd, r;
