@@ -28,6 +28,7 @@ struct wire_reader {
 
 	size_t hint;	    /* LZ4F's: bytes to the end of the unit and the next block head */
 	uint64_t unit;	    /* where the LZ4 unit (header, block) begins in the stream */
+	bool only_head;	    /* of the frame nothing came but its header, or a part of it */
 	size_t frame_bytes; /* that this frame has given */
 	bool told_large;
 	bool frame_ended; /* to be told when the window's messages are told */
@@ -142,6 +143,16 @@ static int read_first(struct wire_reader *r, struct str *in, struct wire_event *
 	}
 }
 
+/* The library's name for what is wrong, in words where it is a riddle. */
+static const char *lz4_reason(size_t code)
+{
+	const char *name = LZ4F_getErrorName(code);
+
+	if (strcmp(name, "ERROR_frameType_unknown") == 0)
+		return "not an LZ4 frame (ERROR_frameType_unknown)";
+	return name;
+}
+
 /* One call of LZ4F into the window's room, with at most what belongs to the current unit, so that
  * a fault can be placed. */
 static int decompress(struct wire_reader *r, struct str *in)
@@ -158,7 +169,9 @@ static int decompress(struct wire_reader *r, struct str *in)
 		r->unit = r->taken;
 	hint = LZ4F_decompress(r->lz4, r->window + r->end, &n_out, in->p, &n_in, NULL);
 	if (LZ4F_isError(hint))
-		return bad(r, LZ4F_getErrorName(hint), WIRE_IN_STREAM, r->unit);
+		return bad(r, lz4_reason(hint), WIRE_IN_STREAM, r->unit);
+	if (n_in && (r->hint == 0 || r->hint == BLOCK_HEAD))
+		r->only_head = r->hint == 0;
 	*in = str_from(*in, n_in);
 	r->taken += n_in;
 	r->end += n_out;
@@ -277,6 +290,9 @@ int wire_reader_end(struct wire_reader *r)
 	drop_told(r);
 	if (r->state == STATE_BAD)
 		return -EBADMSG;
+	if (r->state == STATE_LZ4 && r->hint == BLOCK_HEAD && r->only_head)
+		return bad(r, "stream ends behind an LZ4 frame's header, before its first block",
+			   WIRE_IN_STREAM, r->taken);
 	if (r->state == STATE_LZ4 && r->hint && r->hint != BLOCK_HEAD)
 		return bad(r, "stream ends inside an LZ4 frame header or block", WIRE_IN_STREAM,
 			   r->taken);

@@ -55,8 +55,8 @@ void wire_reader_free(struct wire_reader **r);
  * left; -EBADMSG for a malformed stream, from then on always.
  */
 int wire_reader_next(struct wire_reader *r, struct str *in, struct wire_event *ret);
-/* The stream has ended: 0, or -EBADMSG when it ends inside a message or LZ4 block. Ask after
- * -EAGAIN. A frame without its end mark is no fault. */
+/* The stream has ended: 0, or -EBADMSG when it ends inside a message or LZ4 block, or in a
+ * frame that has no block yet. Ask after -EAGAIN. A frame without its end mark is no fault. */
 int wire_reader_end(struct wire_reader *r);
 /* What was wrong; after -EBADMSG only. */
 struct wire_error wire_reader_error(const struct wire_reader *r);

@@ -476,6 +476,7 @@ static void test_malformed(void **state)
 	LZ4F_preferences_t sums = {.frameInfo = {.contentChecksumFlag = 1, .blockChecksumFlag = 1}};
 	struct buf data, stream;
 	struct str whole;
+	struct seen s;
 	size_t second;
 
 	(void)state;
@@ -497,6 +498,9 @@ static void test_malformed(void **state)
 	second = stream.n;
 	assert_int_equal(buf_append_str(&stream, STR("no frame header")), 0);
 	assert_bad(buf_str(&stream), false, WIRE_IN_STREAM, second, 101);
+	s = read_stream(buf_str(&stream), 0, 0, false);
+	assert_string_equal(s.error.reason, "not an LZ4 frame (ERROR_frameType_unknown)");
+	seen_done(&s);
 	buf_reset(&stream);
 
 	/* Each checksum: header at 6, block behind the block, content at the end. */
@@ -513,9 +517,19 @@ static void test_malformed(void **state)
 	assert_bad(whole, false, WIRE_IN_STREAM, VERSION + 7, 1);
 	stream.p[whole.n - 9] ^= 1;
 
+	/* Cut anywhere inside a frame's header or right behind it, too. */
+	for (size_t n = VERSION + 1; n < VERSION + 12; n++)
+		for (size_t piece = 0; piece < 3; piece++) {
+			s = read_stream(str_make(whole.p, n), piece, 1, piece == 1);
+
+			assert_int_equal(s.result, -EBADMSG);
+			assert_int_equal(s.error.at, n);
+			seen_done(&s);
+		}
+
 	/* Cut anywhere inside a block, the stream ends wrong; at the end of it, right. */
 	for (size_t n = VERSION + 12; n < whole.n - 12; n++) {
-		struct seen s = read_stream(str_make(whole.p, n), 0, 0, false);
+		s = read_stream(str_make(whole.p, n), 0, 0, false);
 
 		assert_int_equal(s.result, -EBADMSG);
 		assert_int_equal(s.error.at, n);
