@@ -8,7 +8,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "cli/agent_node.h"
 #include "cli/agent_taps.h"
+#include "cli/agent_words.h"
+#include "cli/cmd_help.h"
 #include "config/version.h"
 #include "core/core.h"
 #include "kube/client.h"
@@ -21,12 +24,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NODE_WAIT    (3 * NSEC_PER_SEC) /* the reducer hears of us without the Node after this */
-#define START_JITTER (500 * NSEC_PER_MSEC)
-#define TICK_MIN     (100 * NSEC_PER_MSEC)
-#define TICK_MAX     (3600 * NSEC_PER_SEC)
-#define PRIORITIES   2 /* the reducer's session runs when the loop has nothing better to do */
-#define MAX_NAMES    1024
+#define START_JITTER  (500 * NSEC_PER_MSEC)
+#define TICK_MIN      (100 * NSEC_PER_MSEC)
+#define TICK_MAX      (3600 * NSEC_PER_SEC)
+#define PRIORITIES    3 /* events have the middle one; the session runs when nothing else does */
+#define FIGURES_EVERY (3600 * NSEC_PER_SEC)
+#define MAX_NAMES     1024
 
 struct agent {
 	const struct agent_config *cfg;
@@ -36,12 +39,14 @@ struct agent {
 	struct client *client;
 	struct conn *conn;
 	struct taps taps;
-	struct event *signals[2], *tick, *node_wait;
+	struct agent_node node;
+	struct agent_words words;
+	struct event *signals[2], *tick, *figures;
 	struct str namespaces[MAX_NAMES], follow[MAX_NAMES];
 	struct addr addrs[SESSION_MAX_ADDRS];
 	struct session_label labels[5];
 	char hostname[HOSTINFO_NAME_MAX];
-	bool conn_started, woken;
+	bool woken;
 };
 
 static struct timeval to_timeval(nsec_t t)
@@ -71,15 +76,17 @@ static void on_unauthorized(void *ctx)
 static void on_bad_object(void *ctx, const struct core_watch *w, enum decode_bad why,
 			  struct str name)
 {
-	(void)ctx;
-	log_warn("%.*s: object '%.*s' left out or cut: %s", STR_ARG(w->path), STR_ARG(name),
-		 decode_bad_name(why));
+	words_bad_object(&((struct agent *)ctx)->words, w, why, name);
+}
+
+static void on_object_refused(void *ctx, const struct core_watch *w, int r, struct str name)
+{
+	words_object_refused(&((struct agent *)ctx)->words, w, r, name);
 }
 
 static void on_owner_refused(void *ctx, const char *text)
 {
-	(void)ctx;
-	log_debug("owner: %s", text);
+	words_owner_refused(&((struct agent *)ctx)->words, text);
 }
 
 static void on_full(void *ctx, bool full)
@@ -88,8 +95,7 @@ static void on_full(void *ctx, bool full)
 
 	if (full)
 		log_warn("the inventory is over --inventory-max (%zu bytes): pods are not read for "
-			 "a "
-			 "while, then new ones are left out until there is room",
+			 "a while, then new ones are left out until there is room",
 			 a->cfg->inventory_max);
 	else
 		log_info("the inventory has room again: pods are listed anew");
@@ -110,6 +116,7 @@ static const struct core_ops core_ops = {.changed = on_changed,
 					 .watches_asked = on_watches_asked,
 					 .unauthorized = on_unauthorized,
 					 .bad_object = on_bad_object,
+					 .object_refused = on_object_refused,
 					 .owner_refused = on_owner_refused,
 					 .full = on_full};
 
@@ -135,51 +142,34 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 	(void)evtimer_add(a->tick, &tv);
 }
 
-/* ---- the agent's own node -------------------------------------------------------------------- */
-
-static void start_conn(struct agent *a)
-{
-	if (a->conn_started)
-		return;
-	a->conn_started = true;
-	(void)evtimer_del(a->node_wait);
-	conn_start(a->conn);
-}
-
-static void on_node(void *ctx, int r, const struct object *o, const char *text)
-{
-	struct agent *a = ctx;
-
-	if (r == 0)
-		(void)session_set_node(core_session(a->core), &o->node);
-	else
-		log_info("node %s: %s; zone and instance type stay unknown", a->cfg->node_name,
-			 text);
-	start_conn(a);
-	conn_wake(a->conn);
-}
-
-static void on_node_wait(evutil_socket_t fd, short what, void *ctx)
+static void on_figures(evutil_socket_t fd, short what, void *ctx)
 {
 	(void)fd;
 	(void)what;
-	start_conn(ctx);
+	words_figures(((struct agent *)ctx)->core);
 }
 
-/* Zone and instance type belong into the handshake, but nobody waits for them for long. */
-static void ask_node(struct agent *a)
-{
-	struct timeval tv = to_timeval(NODE_WAIT);
-	char target[320];
+/* ---- the agent's own node -------------------------------------------------------------------- */
 
-	if (!a->cfg->node_name) {
-		start_conn(a);
-		return;
-	}
-	(void)snprintf(target, sizeof(target), "/api/v1/nodes/%s", a->cfg->node_name);
-	(void)evtimer_add(a->node_wait, &tv);
-	if (client_get(a->client, target, SHAPE_NODE, on_node, a) < 0)
-		start_conn(a);
+static void on_node_ready(void *ctx)
+{
+	conn_start(((struct agent *)ctx)->conn);
+}
+
+static void on_node_late(void *ctx)
+{
+	conn_wake(((struct agent *)ctx)->conn);
+}
+
+static int start_node(struct agent *a)
+{
+	a->node = (struct agent_node){.name = a->cfg->node_name,
+				      .client = a->client,
+				      .session = core_session(a->core),
+				      .ready = on_node_ready,
+				      .late = on_node_late,
+				      .ctx = a};
+	return agent_node_start(&a->node, a->base);
 }
 
 /* ---- options to parts ------------------------------------------------------------------------ */
@@ -346,18 +336,22 @@ static void on_signal(evutil_socket_t sig, short what, void *ctx)
 	log_info("%s: stopping", sig == SIGTERM ? "SIGTERM" : "SIGINT");
 	client_stop(a->client);
 	(void)evtimer_del(a->tick);
-	(void)evtimer_del(a->node_wait);
+	agent_node_done(&a->node);
+	words_figures(a->core);
 	conn_stop(a->conn, 0, on_stopped, a);
 }
 
 static int make_events(struct agent *a)
 {
+	const struct timeval every = to_timeval(FIGURES_EVERY);
+
 	a->signals[0] = evsignal_new(a->base, SIGTERM, on_signal, a);
 	a->signals[1] = evsignal_new(a->base, SIGINT, on_signal, a);
 	a->tick = evtimer_new(a->base, on_tick, a);
-	a->node_wait = evtimer_new(a->base, on_node_wait, a);
-	if (!a->signals[0] || !a->signals[1] || !a->tick || !a->node_wait ||
-	    event_add(a->signals[0], NULL) < 0 || event_add(a->signals[1], NULL) < 0)
+	a->figures = event_new(a->base, -1, EV_PERSIST, on_figures, a);
+	if (!a->signals[0] || !a->signals[1] || !a->tick || !a->figures ||
+	    event_add(a->signals[0], NULL) < 0 || event_add(a->signals[1], NULL) < 0 ||
+	    event_add(a->figures, &every) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -381,8 +375,9 @@ static int agent_init(struct agent *a, struct buf *error)
 
 static void agent_done(struct agent *a)
 {
-	struct event *events[] = {a->signals[0], a->signals[1], a->tick, a->node_wait};
+	struct event *events[] = {a->signals[0], a->signals[1], a->tick, a->figures};
 
+	agent_node_done(&a->node);
 	client_free(&a->client);
 	conn_free(&a->conn);
 	core_free(&a->core);
@@ -404,29 +399,37 @@ static void log_start(const struct agent *a)
 		 client_source(a->client), c->intake_host, c->intake_port);
 }
 
+static int agent_loop(struct agent *a)
+{
+	int r;
+
+	log_start(a);
+	client_start(a->client);
+	on_tick(-1, 0, a);
+	r = start_node(a);
+	if (r < 0)
+		return log_err(r, "cannot start");
+	return event_base_dispatch(a->base) < 0 ? -EIO : 0;
+}
+
 int agent_run(const struct agent_config *cfg)
 {
 	struct agent *a = calloc(1, sizeof(*a));
 	_buf_ struct buf error = {.max = 4096};
-	int r = a ? 0 : -ENOMEM;
+	int r, code = EXIT_USAGE; /* what fails before the loop was asked for wrongly */
 
-	if (a) {
-		a->cfg = cfg;
-		r = agent_init(a, &error);
+	if (!a) {
+		(void)log_err(-ENOMEM, "cannot start");
+		return EXIT_FAILED;
 	}
-	if (r < 0 && buf_str(&error).n)
-		log_error("%.*s", STR_ARG(buf_str(&error)));
-	else if (r < 0)
-		(void)log_err(r, "cannot start");
-	if (r == 0) {
-		log_start(a);
-		client_start(a->client);
-		ask_node(a);
-		on_tick(-1, 0, a);
-		r = event_base_dispatch(a->base);
-	}
-	if (a)
-		agent_done(a);
+	a->cfg = cfg;
+	r = agent_init(a, &error);
+	if (r < 0)
+		log_error("cannot start: %.*s",
+			  STR_ARG(buf_str(&error).n ? buf_str(&error) : str_of(strerror(-r))));
+	else
+		code = agent_loop(a) < 0 ? EXIT_FAILED : EXIT_OK;
+	agent_done(a);
 	free(a);
-	return r < 0 ? 1 : 0;
+	return code;
 }

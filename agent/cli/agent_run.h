@@ -6,5 +6,7 @@
 
 #include "config/agent_options.h"
 
-/* Runs until SIGTERM or SIGINT. The exit code of the process: 0, or 1 after a logged failure. */
+/* Runs until SIGTERM or SIGINT. The exit code of the process: EXIT_OK; after a logged failure
+ * EXIT_USAGE (before anything was watched: an option or a file it names is wrong) or EXIT_FAILED.
+ */
 int agent_run(const struct agent_config *cfg);

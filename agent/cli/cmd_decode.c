@@ -92,7 +92,7 @@ static int decode_all(struct decoder *d)
 	while (r == 0 && (n = fread(bytes, 1, READ_SIZE, d->in)) > 0)
 		r = decode_bytes(d, str_make(bytes, n));
 	if (r == 0 && ferror(d->in))
-		return -EIO;
+		return -errno;
 	return r == 0 ? wire_reader_end(d->reader) : r;
 }
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 
 #define REFUSED_FOR (10 * NSEC_PER_SEC) /* of uninterrupted 403: then pods wait no longer */
+#define FAILING_FOR \
+	(120 * NSEC_PER_SEC) /* the same for every other failure: nobody hides for good */
 #define FULL_PAUSE  (30 * NSEC_PER_SEC) /* a full inventory stops the pods' socket so long */
 #define CHAIN_STEPS 64 /* owners of one chain that one event asks for; a later event goes on */
 
@@ -80,13 +82,22 @@ static void want_chain(struct core *c, owner_id id)
 		c->opts.ops->owner_wanted(c->opts.ctx);
 }
 
+/* An object that is not kept: counted, and said with its name. */
+static void refuse(struct core *c, const struct core_watch *w, int r, struct str name)
+{
+	c->counters.refused_objects++;
+	if (c->opts.ops && c->opts.ops->object_refused)
+		c->opts.ops->object_refused(c->opts.ctx, w, r, name);
+}
+
 static void owner_read(void *ctx, struct str uid, const struct object *o)
 {
 	struct core *c = ctx;
+	int r = inventory_apply_owner(c->inventory, 0, core_now(c), o);
 
 	(void)uid;
-	if (inventory_apply_owner(c->inventory, 0, core_now(c), o) < 0)
-		c->counters.refused_objects++;
+	if (r < 0)
+		refuse(c, NULL, r, o->meta.name);
 	else
 		want_chain(c, inventory_owner_by_uid(c->inventory, o->meta.uid));
 	changed(c);
@@ -158,13 +169,16 @@ static void set_full(struct core *c, nsec_t now, bool full)
 
 /* Over the limit the pods' sockets stop, which gives sinks time to let dead pods go. If that does
  * not help, pods that are not known yet are refused, and listed again when there is room. */
+static void note_full(struct core *c, nsec_t now)
+{
+	if (!c->full && c->opts.max_bytes && inventory_used(c->inventory) > c->opts.max_bytes)
+		set_full(c, now, true);
+}
+
 static void check_full(struct core *c, nsec_t now)
 {
-	size_t bytes = c->opts.max_bytes ? inventory_used(c->inventory) : 0;
-
-	if (!c->full && bytes > c->opts.max_bytes)
-		set_full(c, now, true);
-	else if (c->full && bytes < c->opts.max_bytes - c->opts.max_bytes / 20)
+	note_full(c, now);
+	if (c->full && inventory_used(c->inventory) < c->opts.max_bytes - c->opts.max_bytes / 20)
 		set_full(c, now, false);
 	if (c->paused && now >= c->paused)
 		pause_pods(c, now, false);
@@ -186,7 +200,7 @@ static int apply_pod(struct watch *w, enum event_type type, const struct object 
 	int r;
 
 	if (c->full && !inventory_by_uid(c->inventory, o->meta.uid)) {
-		c->counters.refused_objects++;
+		c->counters.refused_objects++; /* the shell was told once that all of them are */
 		return 0;
 	}
 	/* DELETED carries the last state: a pod that came and went has its address only there. */
@@ -216,11 +230,12 @@ static int on_object(void *ctx, enum event_type type, const struct object *o)
 	nsec_t now = core_now(w->core);
 	int r = w->pub.kind == KIND_POD ? apply_pod(w, type, o, now) : apply_owner(w, type, o, now);
 
+	note_full(w->core, now);
 	changed(w->core);
 	if (r == -ENOMEM)
 		return r; /* the reflector tries this one again */
 	if (r < 0)
-		w->core->counters.refused_objects++;
+		refuse(w->core, &w->pub, r, o->meta.name);
 	return 0;
 }
 
@@ -244,8 +259,12 @@ static void on_state(void *ctx, const struct reflector_status *s)
 {
 	struct watch *w = ctx;
 	struct core *c = w->core;
-	nsec_t ready =
-		s->health == REFLECTOR_FORBIDDEN ? s->since + REFUSED_FOR : (nsec_t)NSEC_NEVER;
+	nsec_t ready = NSEC_NEVER;
+
+	if (s->health == REFLECTOR_FORBIDDEN)
+		ready = s->since + REFUSED_FOR;
+	else if (s->health == REFLECTOR_FAILING)
+		ready = s->since + FAILING_FOR;
 
 	/* What had synced once stays readable: a later refusal takes no knowledge away. */
 	if (w->pub.kind != KIND_POD && !s->ever_synced)

@@ -33,6 +33,9 @@ struct core_ops {
 	void (*state)(void *ctx, const struct core_watch *w, const struct reflector_status *s);
 	void (*bad_object)(void *ctx, const struct core_watch *w, enum decode_bad why,
 			   struct str name);
+	/* It could not be kept: -EINVAL (a uid or name that is none), -EMSGSIZE (over a maximum).
+	 * `w` is NULL for an owner that was read by itself. */
+	void (*object_refused)(void *ctx, const struct core_watch *w, int r, struct str name);
 	void (*owner_refused)(void *ctx, const char *text);
 	void (*unauthorized)(void *ctx);
 	/* Something may have changed that the session has to tell. */

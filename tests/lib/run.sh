@@ -36,7 +36,7 @@ if [ -n "${KUBECONFIG:-}" ]; then
 else
 	echo "run: no KUBECONFIG: watching recorded traffic of a kube-apiserver 1.36"
 	"$o/kube-replay" tests/fixtures/recorded --listen 127.0.0.1:0 --port-file "$work/replay" \
-		--speed "${RUN_SPEED:-10}" &
+		--speed "${RUN_SPEED:-2}" &
 	pids="$! $pids"
 	api=$(port "$work/replay" kube-replay)
 	set -- "$@" --api-server "http://127.0.0.1:$api" --scope cluster
@@ -53,6 +53,7 @@ while [ -z "${RUN_SECONDS:-}" ] || [ "$n" -lt "$RUN_SECONDS" ]; do
 		kill -0 "$p" 2>/dev/null || { echo "run: a program ended by itself" >&2; exit 1; }
 	done
 done
+echo 'run: stopping'
 # The reducer goes first and shows what it holds; then the agent, with exit code 0.
 kill "$reducer"
 wait "$reducer" || :
