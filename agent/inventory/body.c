@@ -70,6 +70,10 @@ static int id_get(struct inventory *v, struct str id, struct container_rec *ret)
 	ret->id_form = ID_NONE;
 	if (str_empty(id))
 		return 0;
+	if (id.n > CONTAINER_ID_MAX) {
+		v->stats.long_ids++;
+		return 0;
+	}
 	if (from && uid_hex(id.p + from, 64, ret->id)) {
 		r = scheme_number(v, str_make(id.p, from - 3), &ret->scheme);
 		if (r < 0)

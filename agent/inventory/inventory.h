@@ -28,6 +28,7 @@ typedef uint32_t pod_id;   /* 0: none. Valid until the pod is freed (see inv_cur
 typedef uint32_t owner_id; /* 0: none. Valid until the next change of the inventory */
 
 #define INVENTORY_MAX_CURSORS 8
+#define CONTAINER_ID_MAX      255 /* bytes, scheme included; runtimes make 80 or less */
 
 struct inventory_opts {
 	uint32_t max_pods;     /* live and dead; a pod over it is refused (-EMSGSIZE) */
@@ -98,7 +99,8 @@ struct inv_addr {
 struct inv_addr inventory_pod_addr(const struct inventory *v, pod_id id, uint32_t i);
 
 struct inv_container_view {
-	char id[256]; /* with its scheme; "" while not started; longer ids are cut at 255 */
+	/* With its scheme; "" while not started, and of a longer one: a part would be no id. */
+	char id[CONTAINER_ID_MAX + 1];
 	struct str name, image; /* borrowed */
 	enum container_type type;
 	enum container_state state;
@@ -176,6 +178,7 @@ struct inventory_stats {
 	uint64_t applied, unchanged, changed, deleted, swept;
 	uint64_t dropped_dead; /* dead pods that the bound took away */
 	uint64_t refused_full; /* objects over a maximum */
+	uint64_t long_ids;     /* containers applied without their id: over CONTAINER_ID_MAX */
 	size_t bytes;	       /* held by records, names, indexes */
 };
 void inventory_stats(const struct inventory *v, struct inventory_stats *ret);

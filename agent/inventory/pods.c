@@ -299,7 +299,7 @@ struct inv_addr inventory_pod_addr(const struct inventory *v, pod_id id, uint32_
 }
 
 static void print_container_id(const struct inventory *v, const struct container_rec *c,
-			       char out[256])
+			       char out[CONTAINER_ID_MAX + 1])
 {
 	static const char digits[] = "0123456789abcdef";
 	struct str s;
@@ -308,13 +308,13 @@ static void print_container_id(const struct inventory *v, const struct container
 	out[0] = '\0';
 	if (c->id_form == ID_TEXT) {
 		s = intern_str(&v->strings, store_text_id(c->id));
-		(void)snprintf(out, 256, "%.*s", STR_ARG(s));
+		(void)snprintf(out, CONTAINER_ID_MAX + 1, "%.*s", STR_ARG(s));
 	}
 	if (c->id_form != ID_HEX64)
 		return;
 	s = intern_str(&v->strings, v->schemes[c->scheme - 1]);
-	n = snprintf(out, 256 - 64, "%.*s://", STR_ARG(s));
-	n = MIN(n, 256 - 65);
+	n = snprintf(out, CONTAINER_ID_MAX + 1 - 64, "%.*s://", STR_ARG(s));
+	n = MIN(n, CONTAINER_ID_MAX - 64);
 	for (size_t i = 0; i < sizeof(c->id); i++) {
 		out[n++] = digits[c->id[i] >> 4];
 		out[n++] = digits[c->id[i] & 15];

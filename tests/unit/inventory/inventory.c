@@ -130,6 +130,40 @@ static void odd_uids_and_ids_are_kept_as_text(void **state)
 	world_done(&w);
 }
 
+/* An id that is cut is the id of no container. */
+static void ids_that_are_too_long_are_left_out(void **state)
+{
+	struct inv_container_view c;
+	struct inventory_stats s;
+	char longest[256], longer[257], scheme[257];
+	struct world w;
+	struct obj b;
+
+	(void)state;
+	world_init(&w, true);
+	memset(longest, 'x', sizeof(longest));
+	memset(longer, 'y', sizeof(longer));
+	memset(scheme, 's', sizeof(scheme));
+	longest[255] = longer[256] = '\0';
+	memcpy(scheme + 256 - strlen(CID) + 10, CID + 10, strlen(CID) - 10 + 1);
+	assert_int_equal(strlen(scheme), 256);
+	obj_pod(&b, "ns", "a", obj_uid(1), "10.0.0.1");
+	obj_container(&b, longest, "one", "i");
+	obj_container(&b, longer, "two", "i");
+	obj_container(&b, scheme, "three", "i");
+	assert_int_equal(inventory_apply_pod(w.v, w.src, SEC, &b.o), 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		inventory_pod_container(w.v, inventory_by_uid(w.v, obj_uid(1)), i, &c);
+		assert_string_equal(c.id, i == 0 ? longest : "");
+	}
+	assert_true(inventory_by_container(w.v, str_of(longest)) != 0);
+	assert_true(inventory_by_container(w.v, str_of(longer)) == 0);
+	assert_true(inventory_by_container(w.v, str_of(scheme)) == 0);
+	inventory_stats(w.v, &s);
+	assert_int_equal(s.long_ids, 2);
+	world_done(&w);
+}
+
 /* Runtimes are numbered, a few of them; the ids of others are found all the same. */
 static void any_number_of_runtimes(void **state)
 {
@@ -452,6 +486,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_by_every_key),
 		cmocka_unit_test(odd_uids_and_ids_are_kept_as_text),
+		cmocka_unit_test(ids_that_are_too_long_are_left_out),
 		cmocka_unit_test(any_number_of_runtimes),
 		cmocka_unit_test(only_real_changes_reach_the_log),
 		cmocka_unit_test(a_relist_of_the_same_is_silent_and_a_missing_pod_dies),
