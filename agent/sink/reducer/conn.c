@@ -27,10 +27,12 @@ struct conn {
 	struct event_base *base;
 	struct session *session;
 	char *name; /* "host:port", for people */
-	nsec_t stall_warn, stall_max;
+	nsec_t stall_warn, stall_max, remind;
 
 	enum conn_state state;
 	nsec_t since;
+	nsec_t down_at,
+		warned_at; /* no connection since, 0: there is one; the last warning of it */
 	struct dial *dial;
 	struct backoff backoff;
 	struct rng rng;
@@ -55,16 +57,6 @@ struct conn {
 static void on_read(struct bufferevent *bev, void *ctx);
 static void on_written(struct bufferevent *bev, void *ctx);
 static void on_stream(struct bufferevent *bev, short what, void *ctx);
-
-const char *conn_state_name(enum conn_state s)
-{
-	static const char *const names[_CONN_STATE_MAX] = {
-		[CONN_IDLE] = "idle",	 [CONN_DIALING] = "connecting", [CONN_PAUSED] = "waiting",
-		[CONN_UP] = "connected", [CONN_STOPPING] = "stopping",
-	};
-
-	return s < _CONN_STATE_MAX ? names[s] : "?";
-}
 
 static void set_state(struct conn *c, enum conn_state s)
 {
@@ -111,14 +103,29 @@ static void drop_stream(struct conn *c)
 	session_disconnected(c->session);
 }
 
-/* The reason is a warning when it is a new one. */
+/* "no connection for 12 s; ", once that is more than this moment. */
+static void down_text(struct conn *c, nsec_t now, char *ret, size_t n)
+{
+	ret[0] = '\0';
+	if (!c->down_at)
+		c->down_at = now;
+	else
+		(void)snprintf(ret, n, "no connection for %.0f s; ",
+			       (double)(now - c->down_at) / 1e9);
+}
+
+/* The reason is a warning when it is a new one, and again now and then while it stays. */
 static void pause_after(struct conn *c, bool lost, const char *reason)
 {
-	const nsec_t delay = backoff_next(&c->backoff, &c->rng, clock_mono(), 0);
-	const bool is_new = lost || strcmp(c->error, reason) != 0;
+	const nsec_t now = clock_mono(), delay = backoff_next(&c->backoff, &c->rng, now, 0);
+	const bool warn = lost || strcmp(c->error, reason) != 0 || now - c->warned_at >= c->remind;
+	char down[64];
 
-	log_write(is_new ? LOG_WARN : LOG_DEBUG, "reducer %s: %s%s; next try in %.1f s", c->name,
-		  lost ? "connection lost: " : "", reason, (double)delay / 1e9);
+	down_text(c, now, down, sizeof(down));
+	log_write(warn ? LOG_WARN : LOG_DEBUG, "reducer %s: %s%s; %snext try in %.1f s", c->name,
+		  lost ? "connection lost: " : "", reason, down, (double)delay / 1e9);
+	if (warn)
+		c->warned_at = now;
 	(void)snprintf(c->error, sizeof(c->error), "%s", reason);
 	set_state(c, CONN_PAUSED);
 	arm(c->timer, delay);
@@ -290,6 +297,7 @@ static void up(struct conn *c, struct bufferevent *bev, const char *peer)
 	c->bev = bev;
 	c->connects++;
 	c->error[0] = '\0';
+	c->down_at = 0;
 	c->progress = now;
 	c->stalled = false;
 	c->usage_at = now + CONN_USAGE_EVERY;
@@ -434,6 +442,7 @@ int conn_new(const struct conn_opts *o, struct conn **ret)
 	c->session = o->session;
 	c->stall_warn = o->stall_warn ? o->stall_warn : CONN_STALL_WARN;
 	c->stall_max = o->stall_max ? o->stall_max : CONN_STALL_MAX;
+	c->remind = o->remind ? o->remind : CONN_REMIND;
 	rng_seed(&c->rng, o->seed);
 	backoff_init(&c->backoff);
 	if (o->backoff_min)

@@ -20,6 +20,7 @@
 #define CONN_CONNECT_TIMEOUT (10 * NSEC_PER_SEC)
 #define CONN_STALL_WARN	     (30 * NSEC_PER_SEC) /* the reducer takes nothing: said once */
 #define CONN_STALL_MAX	     (60 * NSEC_PER_SEC) /* then the connection counts as dead */
+#define CONN_REMIND	     (60 * NSEC_PER_SEC) /* between warnings of one that stays down */
 #define CONN_USAGE_EVERY     (30 * NSEC_PER_SEC)
 #define CONN_LATE	     (50 * NSEC_PER_MSEC)
 #define CONN_OUT_MAX	     65536 /* bytes between the session and the socket */
@@ -36,7 +37,6 @@ enum conn_state {
 	CONN_STOPPING, /* flushing */
 	_CONN_STATE_MAX,
 };
-const char *conn_state_name(enum conn_state s);
 
 struct conn_opts {
 	struct event_base *base;
@@ -49,6 +49,7 @@ struct conn_opts {
 	nsec_t connect_timeout;		 /* for resolving, and for each address */
 	nsec_t backoff_min, backoff_max; /* 0.5 s, 30 s; full jitter */
 	nsec_t stall_warn, stall_max;
+	nsec_t remind; /* CONN_REMIND */
 	uint64_t seed;
 };
 

@@ -83,6 +83,16 @@ static bool is_literal(const char *host)
 	return inet_pton(AF_INET, host, &a) == 1 || inet_pton(AF_INET6, host, &a) == 1;
 }
 
+/* Why the CA file was not taken: what the system said, else OpenSSL's last word. */
+static const char *ca_reason(void)
+{
+	const unsigned long first = ERR_peek_error();
+
+	if (ERR_SYSTEM_ERROR(first))
+		return strerror(ERR_GET_REASON(first));
+	return ERR_reason_error_string(ERR_peek_last_error()) ?: "cannot be read";
+}
+
 static int tls_init(struct dial *d, const char *ca_file, char *ret_reason)
 {
 	int ok;
@@ -97,7 +107,7 @@ static int tls_init(struct dial *d, const char *ca_file, char *ret_reason)
 	if (ok)
 		return 0;
 	(void)snprintf(ret_reason, DIAL_MAX_TEXT, "CA file %s: %s", ca_file ? ca_file : "",
-		       ERR_reason_error_string(ERR_peek_last_error()) ?: "cannot be read");
+		       ca_reason());
 	ERR_clear_error();
 	return -EINVAL;
 }

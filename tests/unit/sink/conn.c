@@ -475,6 +475,47 @@ static void names_the_reason(void **state)
 	}
 }
 
+/* Says it again now and then while it lasts, with for how long, not with every try. */
+static void reminds_of_a_reducer_that_is_down(void **state)
+{
+	FILE *f = tmpfile();
+	const int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	struct conn_opts o;
+	uint64_t failures;
+	struct world w;
+	char line[512];
+	nsec_t begin, took;
+	int warned = 0, lasting = 0;
+
+	(void)state;
+	assert_non_null(f);
+	world_init(&w, (struct manners){.read_max = 65536});
+	listen_stop(&w);
+	o = fast(&w, "127.0.0.1");
+	o.remind = 200 * MSEC;
+	assert_int_equal(conn_new(&o, &w.c), 0);
+	(void)dup2(fileno(f), STDERR_FILENO);
+	log_setup(LOG_WARN, false);
+	begin = clock_mono();
+	conn_start(w.c);
+	UNTIL(&w, clock_mono() - begin > 900 * MSEC);
+	took = clock_mono() - begin;
+	failures = status(&w).failures;
+	log_setup(LOG_ERROR, false);
+	(void)dup2(saved, STDERR_FILENO);
+	(void)close(saved);
+	rewind(f);
+	while (fgets(line, sizeof(line), f)) {
+		warned += strstr(line, "Connection refused") != NULL;
+		lasting += strstr(line, "no connection for ") != NULL;
+	}
+	(void)fclose(f);
+	assert_in_range(warned, 3, 1 + took / (200 * MSEC));
+	assert_int_equal(lasting, warned - 1);
+	assert_true(failures > (uint64_t)warned);
+	world_done(&w);
+}
+
 /* A full accept queue swallows the handshake: nobody answers. */
 static void gives_up_on_silence(void **state)
 {
@@ -566,6 +607,7 @@ int main(void)
 		cmocka_unit_test(ignores_what_the_reducer_says),
 		cmocka_unit_test(tries_every_address),
 		cmocka_unit_test(names_the_reason),
+		cmocka_unit_test(reminds_of_a_reducer_that_is_down),
 		cmocka_unit_test(gives_up_on_silence),
 		cmocka_unit_test(stops_in_every_state),
 		cmocka_unit_test(runs_on_a_busy_loop),
