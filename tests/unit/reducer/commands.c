@@ -523,7 +523,11 @@ static void test_decode(void **state)
 static void test_decode_errors(void **state)
 {
 	static const char *const wrong[] = {"--nonsense", NULL}, *const two[] = {"a", "b", NULL},
-				 *const missing[] = {"/nonexistent/file", NULL};
+				 *const missing[] = {"/nonexistent/file", NULL},
+				 *const folder[] = {"/tmp", NULL};
+	FILE *errors = tmpfile();
+	char text[256];
+	int saved;
 	struct process p;
 	struct buf words;
 	struct wire_batch b;
@@ -538,6 +542,17 @@ static void test_decode_errors(void **state)
 	start(&p, cmd_decode, missing, -1);
 	assert_int_equal(finish(&p), 1);
 	buf_done(&p.seen);
+
+	saved = redirect_errors(errors);
+	start(&p, cmd_decode, folder, -1);
+	assert_int_equal(finish(&p), 1);
+	buf_done(&p.seen);
+	(void)dup2(saved, STDERR_FILENO);
+	(void)close(saved);
+	rewind(errors);
+	text[fread(text, 1, sizeof(text) - 1, errors)] = '\0';
+	(void)fclose(errors);
+	assert_string_equal(text, "kindred decode: /tmp: Is a directory\n");
 
 	speech(&words, 1);
 	assert_decode_error(str_make(words.p, words.n - 9), 1, "ends inside an LZ4");
