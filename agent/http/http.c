@@ -550,11 +550,6 @@ int http_status(const struct http_xfer *x)
 	return x->head.complete ? x->head.status : 0;
 }
 
-uint64_t http_bytes(const struct http_xfer *x)
-{
-	return x->bytes;
-}
-
 const struct http_counters *http_counters(const struct http *h)
 {
 	return &h->counters;

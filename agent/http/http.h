@@ -123,8 +123,6 @@ struct str http_header(const struct http_xfer *x, const char *name);
 nsec_t http_retry_after(const struct http_xfer *x);
 /* Status of the answer; 0 before its head. */
 int http_status(const struct http_xfer *x);
-/* Bytes of the body that were delivered. */
-uint64_t http_bytes(const struct http_xfer *x);
 
 struct http_counters {
 	uint64_t requests;

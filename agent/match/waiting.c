@@ -198,13 +198,6 @@ bool waiting_holds(const struct waiting *w, pod_id id)
 	return entry_of(w, id) != 0;
 }
 
-void waiting_clear(struct waiting *w)
-{
-	for (uint32_t i = 0; i < w->n_lanes; i++)
-		while (w->lanes[i].head)
-			(void)entry_take(w, w->lanes[i].head);
-}
-
 uint32_t waiting_count(const struct waiting *w)
 {
 	return w->entries.live;

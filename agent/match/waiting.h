@@ -26,7 +26,6 @@ void waiting_free(struct waiting **w);
 int waiting_enter(struct waiting *w, pod_id id, enum kind owner_kind, struct str ns, nsec_t now);
 void waiting_leave(struct waiting *w, pod_id id);
 bool waiting_holds(const struct waiting *w, pod_id id);
-void waiting_clear(struct waiting *w);
 uint32_t waiting_count(const struct waiting *w);
 
 /* The owner kind can be read since `since`, or (NSEC_NEVER) not yet: pods that wait for it are not

@@ -19,7 +19,7 @@ struct ingest {
 	struct wire_reader *reader;
 	char *host; /* NULL before connect */
 	uint8_t collector;
-	uint64_t epoch, messages, errors;
+	uint64_t epoch, messages;
 	nsec_t last_data;
 	bool connected, closed;
 };
@@ -71,7 +71,6 @@ complain(struct ingest *in, const struct wire_msg *m, bool fatal, const char *fm
 	va_start(ap, fmt);
 	(void)vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	in->errors++;
 	in->closed |= fatal;
 	tell(in, &(struct ingest_effect){
 			 .type = INGEST_ERROR, .msg = m, .error = line, .fatal = fatal});
@@ -374,9 +373,4 @@ uint64_t ingest_epoch(const struct ingest *in)
 uint64_t ingest_messages(const struct ingest *in)
 {
 	return in->messages;
-}
-
-uint64_t ingest_errors(const struct ingest *in)
-{
-	return in->errors;
 }

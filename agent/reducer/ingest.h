@@ -74,5 +74,3 @@ uint8_t ingest_collector(const struct ingest *in);
 /* Of the last pod_resync; 0 before the first one. */
 uint64_t ingest_epoch(const struct ingest *in);
 uint64_t ingest_messages(const struct ingest *in);
-/* INGEST_ERROR effects so far. */
-uint64_t ingest_errors(const struct ingest *in);

@@ -16,7 +16,7 @@ enum owner_kind { /* of the wire */
 		  OWNER_NONE = 254,
 };
 
-const char *report_owner_kind(uint8_t kind)
+static const char *owner_kind_name(uint8_t kind)
 {
 	switch (kind) {
 	case OWNER_REPLICASET:
@@ -84,7 +84,7 @@ static int pod_line(uint32_t conn, const struct reducer_pod *p, struct buf *out)
 	if (r == 0)
 		r = members(names,
 			    (struct str[]){p->uid, p->ns, p->name, str_of(ip),
-					   str_of(report_owner_kind(p->owner_kind)), p->owner_name,
+					   str_of(owner_kind_name(p->owner_kind)), p->owner_name,
 					   p->owner_uid, p->version},
 			    ARRAY_SIZE(names), out);
 	return r < 0 ? r
@@ -216,7 +216,7 @@ static void cells_of(const struct reducer_pod *p, struct cells *c)
 	char text[512], ip[16];
 
 	wire_ip4n_text(p->ip, ip);
-	(void)snprintf(text, sizeof(text), "%s/%.*s", report_owner_kind(p->owner_kind),
+	(void)snprintf(text, sizeof(text), "%s/%.*s", owner_kind_name(p->owner_kind),
 		       STR_ARG(p->owner_name));
 	cell(c->text[COL_NS], columns[COL_NS].max, p->ns);
 	cell(c->text[COL_WORKLOAD], columns[COL_WORKLOAD].max, str_of(text));

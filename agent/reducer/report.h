@@ -14,9 +14,6 @@
 int report_effect(uint32_t conn, const struct ingest_effect *e, struct buf *out);
 int report_disconnect(uint32_t conn, struct buf *out);
 
-/* "Deployment", ... "Other". */
-const char *report_owner_kind(uint8_t kind);
-
 /* The table, sorted by namespace, workload and pod; at most `max_rows` pods (0: all), the rest in
  * one line. 0, -EMSGSIZE or -ENOMEM. */
 int report_table(const struct reducer_table *t, size_t max_rows, struct buf *out);

@@ -24,7 +24,7 @@ void announce_done(struct announce *a)
 	buf_done(&a->version);
 }
 
-enum announce_owner announce_owner_of(const struct workload *w)
+static enum announce_owner owner_of(const struct workload *w)
 {
 	if (w->end == MATCH_END_NO_OWNER)
 		return ANNOUNCE_NO_OWNER;
@@ -139,7 +139,7 @@ int announce_pod(struct announce *a, const struct inventory *v, pod_id id,
 		.ip = first_v4(v, id, p),
 		.owner_name = clip(owner, ANNOUNCE_MAX_TEXT, &cut),
 		.pod_name = clip(p->name, ANNOUNCE_MAX_TEXT, &cut),
-		.owner_kind = (uint8_t)announce_owner_of(w),
+		.owner_kind = (uint8_t)owner_of(w),
 		.owner_uid = str_of(w->uid),
 		.is_host_network = p->host_network,
 		.ns = clip(p->ns, ANNOUNCE_MAX_TEXT, &cut),

@@ -30,7 +30,6 @@ enum announce_owner {
 	ANNOUNCE_NO_OWNER = 254,
 	ANNOUNCE_OTHER = 255,
 };
-enum announce_owner announce_owner_of(const struct workload *w);
 
 /* What a message borrows from until the next call. */
 struct announce {
