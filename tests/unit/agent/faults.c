@@ -146,7 +146,7 @@ static const struct fault_case cases[] = {
 	{.fault = "oversized=50", .agent = {PAGES, JSON}},
 	{.fault = "oversized-watch=50", .agent = {PAGES}},
 	{.fault = "depth"},
-	{.fault = "depth", .agent = {PAGES, JSON}, .says = {"left out or cut: too_deep"}},
+	{.fault = "depth", .agent = {PAGES, JSON}, .says = {"left out: too_deep"}},
 	{.fault = "bad-utf8"},
 	{.fault = "bad-utf8", .agent = {JSON}},
 	{.fault = "nul"},

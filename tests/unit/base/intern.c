@@ -108,7 +108,7 @@ static int fill(void *ctx)
 	(void)ctx;
 	intern_init(&t, 10000);
 	for (int i = 0; r == 0 && i < 600; i++) {
-		char z[16];
+		char z[24];
 		uint32_t live = t.pool.live;
 
 		(void)snprintf(z, sizeof(z), "text %d", i);
