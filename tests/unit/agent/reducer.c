@@ -257,7 +257,9 @@ static void test_too_many_wait(void **state)
 	rig_converge(rig);
 	rig_assert(rig, told_as(&rig->told, &rig->truth, "Deployment", "ReplicaSet"),
 		   "nobody was told early");
-	rig_assert(rig, rig->told.resyncs == 2, "%llu epochs",
+	/* One for each overflow; on a slow machine five new pods may overtake their owners again.
+	 * That there is exactly one is held in unit/core, where time stands still. */
+	rig_assert(rig, rig->told.resyncs >= 2, "%llu epochs",
 		   (unsigned long long)rig->told.resyncs);
 	rig_stop(rig, SIGTERM);
 }
