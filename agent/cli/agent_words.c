@@ -103,8 +103,10 @@ void words_figures(struct core *c)
 			 "; held: %u pods, %u owners, %zu bytes; told: %" PRIu64 " pods, %" PRIu64
 			 " containers, %" PRIu64 " deletes, %" PRIu64 " epochs, %" PRIu64
 			 " bytes; waiting: %u, timed out %" PRIu64 ", over the maximum %" PRIu64
-			 "; cut %" PRIu64 ", dead pods dropped %" PRIu64,
+			 "; cut %" PRIu64 ", container ids left out %" PRIu64
+			 ", dead pods dropped %" PRIu64,
 			 v.pods, v.owners, v.bytes, s.pods_new, s.containers, s.deletes, s.epochs,
-			 s.wire_bytes, s.waiting, s.timeouts, s.overflows, s.cut, v.dropped_dead);
+			 s.wire_bytes, s.waiting, s.timeouts, s.overflows, s.cut, v.long_ids,
+			 v.dropped_dead);
 	log_info("%.*s", STR_ARG(buf_str(&b)));
 }
