@@ -206,9 +206,3 @@ uint32_t owners_queued(const struct owners *o)
 {
 	return o->queued;
 }
-
-size_t owners_bytes(const struct owners *o)
-{
-	return sizeof(*o) + pool_bytes(&o->entries) + pool_bytes(&o->lanes) +
-	       index_bytes(&o->by_uid) + index_bytes(&o->by_lane) + o->target.cap;
-}

@@ -91,4 +91,3 @@ void owners_end(struct owners *o, nsec_t now, unsigned id, enum reflector_end ho
 const struct owners_counters *owners_counters(const struct owners *o);
 uint32_t owners_known(const struct owners *o);
 uint32_t owners_queued(const struct owners *o);
-size_t owners_bytes(const struct owners *o);
