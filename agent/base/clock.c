@@ -15,7 +15,22 @@ nsec_t clock_mono(void)
 	return clock_read(CLOCK_MONOTONIC);
 }
 
+nsec_t clock_boot(void)
+{
+	return clock_read(CLOCK_BOOTTIME);
+}
+
 nsec_t clock_wall(void)
 {
 	return clock_read(CLOCK_REALTIME);
+}
+
+int64_t clock_offset(void)
+{
+	static int64_t told;
+	const int64_t is = (int64_t)(clock_wall() - clock_mono());
+
+	if (is - told > (int64_t)NSEC_PER_MSEC || told - is > (int64_t)NSEC_PER_MSEC)
+		told = is;
+	return told;
 }

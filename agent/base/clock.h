@@ -16,5 +16,10 @@ typedef uint64_t nsec_t;
 
 /* CLOCK_MONOTONIC; never goes back, stands still over suspend. */
 nsec_t clock_mono(void);
+/* CLOCK_BOOTTIME: the same, but goes on over suspend. For promises that end by time. */
+nsec_t clock_boot(void);
 /* CLOCK_REALTIME: nanoseconds since 1970-01-01 UTC. */
 nsec_t clock_wall(void);
+/* clock_wall - clock_mono, for texts: the same value again until the wall clock was set, or has
+ * been slewed by more than a millisecond, so that one moment has one text. One thread. */
+int64_t clock_offset(void);

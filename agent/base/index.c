@@ -52,11 +52,10 @@ static int index_resize(struct index *x, uint32_t size)
 	return 0;
 }
 
-int index_reserve(struct index *x, uint32_t n)
+int index_grow(struct index *x, uint32_t n)
 {
 	uint64_t size = x->size ? x->size : FIRST_SLOTS;
 
-	/* At most 13/16 full: probes stay short, memory stays small. */
 	while (((uint64_t)x->n + n) * 16 > size * 13)
 		size += size / 4;
 	if (size > MAX_SLOTS)

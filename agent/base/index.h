@@ -23,8 +23,13 @@ struct index {
 
 void index_init(struct index *x);
 void index_done(struct index *x);
-/* Makes room for `n` more pairs, so that as many index_put cannot fail: 0 or -ENOMEM. */
-int index_reserve(struct index *x, uint32_t n);
+int index_grow(struct index *x, uint32_t n);
+/* Makes room for `n` more pairs, so that as many index_put cannot fail: 0 or -ENOMEM. At most
+ * 13/16 full: probes stay short, memory stays small. */
+static inline int index_reserve(struct index *x, uint32_t n)
+{
+	return ((uint64_t)x->n + n) * 16 <= (uint64_t)x->size * 13 ? 0 : index_grow(x, n);
+}
 /* 0 or -ENOMEM. The same pair may be put twice. */
 int index_put(struct index *x, uint32_t hash, uint32_t id);
 /* Removes one such pair; nothing happens when there is none. */

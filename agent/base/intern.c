@@ -3,11 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-struct interned {
-	char *p;
-	uint32_t n, refs;
-};
-
 void intern_init(struct intern *t, uint32_t max)
 {
 	*t = (struct intern){0};
@@ -24,16 +19,6 @@ void intern_done(struct intern *t)
 	index_done(&t->index);
 	pool_done(&t->pool);
 	t->bytes = 0;
-}
-
-struct str intern_str(const struct intern *t, pool_id id)
-{
-	const struct interned *e;
-
-	if (!id)
-		return (struct str){0};
-	e = pool_at(&t->pool, id);
-	return str_make(e->p, e->n);
 }
 
 static uint32_t intern_hash(const struct intern *t, struct str s)

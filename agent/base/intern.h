@@ -9,6 +9,11 @@
 #include "base/pool.h"
 #include "base/str.h"
 
+struct interned {
+	char *p;
+	uint32_t n, refs;
+};
+
 struct intern {
 	struct pool pool;
 	struct index index;
@@ -26,7 +31,12 @@ pool_id intern_ref(struct intern *t, pool_id id);
 /* Gives one reference back; the last one frees the string. */
 void intern_put(struct intern *t, pool_id id);
 /* Borrowed while a reference is held. */
-struct str intern_str(const struct intern *t, pool_id id);
+static inline struct str intern_str(const struct intern *t, pool_id id)
+{
+	const struct interned *e = id ? pool_at(&t->pool, id) : NULL;
+
+	return e ? (struct str){.p = e->p, .n = e->n} : (struct str){0};
+}
 /* The id of a string that is held by somebody, else 0. Takes no reference. */
 pool_id intern_find(const struct intern *t, struct str s);
 size_t intern_bytes(const struct intern *t);

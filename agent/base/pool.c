@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_SHIFT   8 /* 256 records a chunk */
-#define CHUNK_RECORDS (1U << CHUNK_SHIFT)
+#define CHUNK_RECORDS (1U << POOL_CHUNK_SHIFT)
 
 void pool_init(struct pool *p, size_t size, uint32_t max)
 {
@@ -21,12 +20,6 @@ void pool_done(struct pool *p)
 		free(p->chunks[i]);
 	free(p->chunks);
 	pool_init(p, p->size, p->max);
-}
-
-void *pool_at(const struct pool *p, pool_id id)
-{
-	return p->chunks[(id - 1) >> CHUNK_SHIFT] +
-	       (size_t)((id - 1) & (CHUNK_RECORDS - 1)) * p->size;
 }
 
 static int pool_grow(struct pool *p)
@@ -56,7 +49,7 @@ pool_id pool_alloc(struct pool *p)
 	if (id) {
 		memcpy(&p->free_, pool_at(p, id), sizeof(p->free_));
 	} else {
-		if (p->next >> CHUNK_SHIFT == p->n_chunks && pool_grow(p) < 0)
+		if (p->next >> POOL_CHUNK_SHIFT == p->n_chunks && pool_grow(p) < 0)
 			return 0;
 		id = ++p->next;
 	}

@@ -10,6 +10,8 @@
 
 typedef uint32_t pool_id; /* 0 is "none" */
 
+#define POOL_CHUNK_SHIFT 8 /* 256 records a chunk */
+
 struct pool {
 	char **chunks;
 	uint32_t n_chunks, cap_chunks;
@@ -27,6 +29,12 @@ void pool_done(struct pool *p);
 pool_id pool_alloc(struct pool *p);
 void pool_release(struct pool *p, pool_id id);
 /* The record of a live id; undefined for others. */
-void *pool_at(const struct pool *p, pool_id id);
+static inline void *pool_at(const struct pool *p, pool_id id)
+{
+	const uint32_t i = id - 1;
+
+	return p->chunks[i >> POOL_CHUNK_SHIFT] +
+	       (size_t)(i & ((1U << POOL_CHUNK_SHIFT) - 1)) * p->size;
+}
 /* Bytes held, used or not. */
 size_t pool_bytes(const struct pool *p);
