@@ -35,6 +35,19 @@ struct str body_name(const struct pod_body *b)
 	return str_make(body_containers(b) + b->n_containers, b->name_len);
 }
 
+struct str body_hash(const struct pod_body *b)
+{
+	return str_make(body_name(b).p + b->name_len, b->hash_len);
+}
+
+/* Only the API server's mirror of a static pod has both annotations. */
+static struct str static_hash(const struct object *o)
+{
+	struct str hash = o->meta.config_hash;
+
+	return str_empty(o->meta.config_mirror) || hash.n > UID_TEXT_MAX ? (struct str){0} : hash;
+}
+
 /* "containerd://<64 hex>" → where the digits begin, 0 when it has another form. */
 static size_t id_digits(struct str id)
 {
@@ -172,7 +185,7 @@ static void add_former(struct addr_set *s, const struct former_rec *f)
 
 /* What the pod has now, then what it had before, newest first. A finished pod has none. */
 static void collect_addrs(struct addr_set *s, const struct object *o, const struct pod_body *old,
-			  nsec_t now)
+			  nsec_t now, nsec_t heard)
 {
 	s->n_addrs = s->n_former = 0;
 	for (uint32_t i = 0; !finished(o) && i < o->pod.n_ips; i++)
@@ -183,17 +196,20 @@ static void collect_addrs(struct addr_set *s, const struct object *o, const stru
 		const struct addr_rec *a = &body_addrs(old)[i];
 
 		if (!addr_find(s->addrs, s->n_addrs, &a->ip))
-			add_former(s,
-				   &(struct former_rec){.ip = a->ip, .from = a->from, .to = now});
+			add_former(s, &(struct former_rec){.ip = a->ip,
+							   .from = a->from,
+							   .to = now,
+							   .heard = heard});
 	}
 	for (uint32_t i = 0; old && i < old->n_former; i++)
 		add_former(s, &body_former(old)[i]);
 }
 
 int body_new(struct inventory *v, const struct object *o, const struct pod_body *old, nsec_t now,
-	     struct pod_body **ret)
+	     nsec_t heard, struct pod_body **ret)
 {
 	uint32_t n = MIN(o->pod.n_containers, (uint32_t)MODEL_MAX_CONTAINERS);
+	struct str hash = static_hash(o);
 	struct pod_body *b;
 	struct addr_set addrs;
 	size_t bytes;
@@ -201,10 +217,10 @@ int body_new(struct inventory *v, const struct object *o, const struct pod_body 
 
 	if (o->meta.name.n > UINT16_MAX)
 		return -EMSGSIZE;
-	collect_addrs(&addrs, o, old, now);
+	collect_addrs(&addrs, o, old, now, heard);
 	bytes = sizeof(*b) + n * sizeof(struct container_rec) +
 		addrs.n_addrs * sizeof(struct addr_rec) +
-		addrs.n_former * sizeof(struct former_rec) + o->meta.name.n;
+		addrs.n_former * sizeof(struct former_rec) + o->meta.name.n + hash.n;
 	b = calloc(1, bytes);
 	if (!b)
 		return -ENOMEM;
@@ -213,10 +229,14 @@ int body_new(struct inventory *v, const struct object *o, const struct pod_body 
 	b->n_addrs = addrs.n_addrs;
 	b->n_former = addrs.n_former;
 	b->name_len = (uint16_t)o->meta.name.n;
+	b->hash_len = (uint16_t)hash.n;
 	memcpy(body_addrs(b), addrs.addrs, addrs.n_addrs * sizeof(struct addr_rec));
 	memcpy(body_former(b), addrs.former, addrs.n_former * sizeof(struct former_rec));
 	if (o->meta.name.n)
 		memcpy(body_containers(b) + b->n_containers, o->meta.name.p, o->meta.name.n);
+	if (hash.n)
+		memcpy((char *)(body_containers(b) + b->n_containers) + b->name_len, hash.p,
+		       hash.n);
 	v->body_bytes += bytes;
 	v->n_containers += n;
 	for (uint32_t i = 0; r == 0 && i < n; i++)

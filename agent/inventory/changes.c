@@ -29,6 +29,16 @@ void changes_remove(struct inventory *v, pod_id id)
 	p->log_prev = p->log_next = 0;
 }
 
+void changes_freed(struct inventory *v, pod_id id)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(v->cursors); i++) {
+		const struct inv_cursor *c = v->cursors[i];
+
+		if (c && c->ops && c->ops->pod_freed)
+			c->ops->pod_freed(c->ctx, id);
+	}
+}
+
 static bool in_log(const struct inventory *v, pod_id id)
 {
 	return pod_at(v, id)->log_prev || v->log.head == id;
@@ -56,6 +66,11 @@ static struct dead_rec *dead_at(const struct inventory *v, uint32_t id)
 nsec_t dead_since(const struct inventory *v, const struct pod_rec *p)
 {
 	return p->flags & POD_DEAD ? dead_at(v, p->dead)->died : NSEC_NEVER;
+}
+
+nsec_t dead_heard(const struct inventory *v, const struct pod_rec *p)
+{
+	return p->flags & POD_DEAD ? dead_at(v, p->dead)->heard : NSEC_NEVER;
 }
 
 void dead_remove(struct inventory *v, pod_id id)
@@ -105,7 +120,7 @@ static void dead_append(struct inventory *v, uint32_t at)
 	v->dead.tail = at;
 }
 
-void dead_add(struct inventory *v, pod_id id, nsec_t now)
+void dead_add(struct inventory *v, pod_id id, nsec_t now, nsec_t heard)
 {
 	uint32_t at;
 
@@ -119,7 +134,7 @@ void dead_add(struct inventory *v, pod_id id, nsec_t now)
 	}
 	pod_at(v, id)->flags |= POD_DEAD;
 	pod_at(v, id)->dead = at;
-	*dead_at(v, at) = (struct dead_rec){.pod = id, .died = now};
+	*dead_at(v, at) = (struct dead_rec){.pod = id, .died = now, .heard = heard};
 	dead_append(v, at);
 }
 
@@ -128,7 +143,7 @@ void dead_add(struct inventory *v, pod_id id, nsec_t now)
 
 nsec_t inventory_expire(struct inventory *v, nsec_t now)
 {
-	nsec_t again = NSEC_NEVER;
+	nsec_t again = places_expire(v, now);
 	uint32_t next;
 
 	for (uint32_t at = v->dead.head; at; at = next) {
@@ -207,6 +222,15 @@ pod_id inventory_cursor_next(struct inventory *v, struct inv_cursor *c)
 	return id;
 }
 
+uint32_t inventory_cursor_lag(const struct inventory *v, const struct inv_cursor *c)
+{
+	uint32_t n = 0;
+
+	for (pod_id id = after(v, c, c->pos); id; id = after(v, c, id))
+		n++;
+	return n;
+}
+
 bool inventory_cursor_at_end(const struct inventory *v, const struct inv_cursor *c)
 {
 	return after(v, c, c->pos) == 0;
@@ -218,8 +242,22 @@ void inventory_cursor_done(struct inventory *v, struct inv_cursor *c, pod_id id)
 		pod_at(v, id)->done |= c->bit;
 }
 
+pod_id inventory_cursor_dead(const struct inventory *v, const struct inv_cursor *c, nsec_t before)
+{
+	for (uint32_t at = v->dead.head; at; at = dead_at(v, at)->next) {
+		const struct dead_rec *d = dead_at(v, at);
+
+		if (d->died >= before)
+			break;
+		if (!(pod_at(v, d->pod)->done & c->bit))
+			return d->pod;
+	}
+	return 0;
+}
+
 void inventory_cursor_rewind(struct inventory *v, struct inv_cursor *c)
 {
 	(void)v;
 	c->pos = 0;
+	c->place_pos = 0;
 }

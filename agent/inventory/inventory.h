@@ -15,8 +15,8 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "inventory/address.h"
-#include "inventory/uid.h"
+#include "model/address.h"
+#include "base/uid.h"
 #include "model/object.h"
 
 #include <stdbool.h>
@@ -25,6 +25,7 @@
 struct inventory;
 
 typedef uint32_t pod_id;   /* 0: none. Valid until the pod is freed (see inv_cursor) */
+typedef uint32_t place_id; /* a Service or Node; 0: none. Valid until the next change */
 typedef uint32_t owner_id; /* 0: none. Valid until the next change of the inventory */
 
 #define INVENTORY_MAX_CURSORS 8
@@ -72,13 +73,21 @@ void inventory_delete_owner(struct inventory *v, struct str uid, nsec_t now);
  */
 void inventory_refuse_owner(struct inventory *v, struct str uid);
 
-/* Frees dead pods whose time is over. Returns when to call again (NSEC_NEVER: nothing dead). */
+/* A Service or a Node (`kind`) and its addresses: the ends of flows that are no pods. As for pods;
+ * 200,000 at most. They have a change log of their own: inventory_cursor_next_place. */
+int inventory_apply_place(struct inventory *v, uint16_t source, nsec_t now, enum kind kind,
+			  const struct object *o);
+void inventory_delete_place(struct inventory *v, struct str uid, nsec_t now);
+
+/* Frees dead pods (and places) whose time is over. Returns when to call again (NSEC_NEVER: nothing
+ * dead). */
 nsec_t inventory_expire(struct inventory *v, nsec_t now);
 
 /* ---- pods ------------------------------------------------------------------------------------ */
 
 struct inv_pod_view { /* borrowed until the next change of the inventory */
 	struct str ns, name, node;
+	struct str static_hash;	    /* a static pod's config hash; empty for all others */
 	char uid[UID_TEXT_MAX + 1]; /* text form as the API gave it, NUL-terminated */
 	enum pod_phase phase;
 	bool host_network;
@@ -87,6 +96,7 @@ struct inv_pod_view { /* borrowed until the next change of the inventory */
 	bool was_announceable; /* at some time so far */
 	owner_id owner;	       /* of the controller reference */
 	uint32_t n_addrs, n_containers;
+	uint32_t n_former; /* of n_addrs: those it had before, at the end */
 };
 /* False when there is no such pod. */
 bool inventory_pod(const struct inventory *v, pod_id id, struct inv_pod_view *ret);
@@ -94,6 +104,7 @@ bool inventory_pod(const struct inventory *v, pod_id id, struct inv_pod_view *re
 struct inv_addr {
 	struct addr ip;
 	nsec_t from, to; /* to: NSEC_NEVER while the pod has it */
+	nsec_t heard;	 /* <= to: a list did not name it any more; until then it was known of */
 };
 /* i < n_addrs; the order of podIPs, former addresses behind them. */
 struct inv_addr inventory_pod_addr(const struct inventory *v, pod_id id, uint32_t i);
@@ -114,10 +125,59 @@ pod_id inventory_by_uid(const struct inventory *v, struct str uid);
 pod_id inventory_by_name(const struct inventory *v, struct str ns, struct str name);
 /* With or without the runtime's scheme ("containerd://"). */
 pod_id inventory_by_container(const struct inventory *v, struct str container_id);
+/* The same, with the container's name in its pod (borrowed; NULL: not wanted). */
+pod_id inventory_container_name(const struct inventory *v, struct str container_id,
+				struct str *ret_name);
 /* Who had the address at that time. hostNetwork pods never own an address. 0: nobody known. */
 pod_id inventory_by_address(const struct inventory *v, const struct addr *ip, nsec_t at);
+/* A static pod by its config hash, which its cgroup carries: the mirror pod in the API has another
+ * uid. 0: none, or two live ones that claim it. */
+pod_id inventory_by_static_hash(const struct inventory *v, struct str hash);
+/* The pod's own controller, 0: none. What a walk up the chain begins with. */
+owner_id inventory_pod_owner(const struct inventory *v, pod_id id);
+
+/*
+ * A claim: something that has or had an address. Times are those at which the
+ * inventory was told, which may be late both ways; match/end.h says what may be
+ * concluded from them.
+ */
+struct inv_claim {
+	uint32_t id; /* pod_id or place_id */
+	nsec_t from, to;
+	nsec_t heard;	  /* `to`; or earlier, when the watch heard something last before a list
+			   * that told of the end: the end may have been at any time between */
+	uint32_t running; /* pods: Unix seconds; the address was the pod's at the end of this second
+			   * (a container ran). 0: not known */
+	bool listed;	  /* a list told of it: it may be much older than `from` */
+};
+/* Every pod's claims on an address, hostNetwork pods excepted, in no order. Returns how many there
+ * are; at most `max` are filled in. */
+uint32_t inventory_pod_claims(const struct inventory *v, const struct addr *ip,
+			      struct inv_claim *ret, uint32_t max);
+/* Claim i of a pod, in the order of inventory_pod_addr; the address goes to ret_ip. False: there
+ * are not so many. Those of a hostNetwork pod are not its own. */
+bool inventory_pod_claim(const struct inventory *v, pod_id id, uint32_t i, struct addr *ret_ip,
+			 struct inv_claim *ret);
+/* When a list ended last: from then on every change was told of. 0: never. */
+nsec_t inventory_listed_at(const struct inventory *v);
+struct inv_place_view { /* borrowed until the next change */
+	enum kind kind; /* KIND_SERVICE or KIND_NODE */
+	struct str ns, name;
+	bool dead;
+};
+bool inventory_place(const struct inventory *v, place_id id, struct inv_place_view *ret);
+uint32_t inventory_place_claims(const struct inventory *v, const struct addr *ip,
+				struct inv_claim *ret, uint32_t max);
+/* As inventory_pod_claim. */
+bool inventory_place_claim(const struct inventory *v, place_id id, uint32_t i, struct addr *ret_ip,
+			   struct inv_claim *ret);
+/* The highest place id in use. */
+uint32_t inventory_place_ids(const struct inventory *v);
 /* The highest pod id in use: ids lie in 1..n, so a sink can keep an array beside the pods. */
 uint32_t inventory_pod_ids(const struct inventory *v);
+
+/* Another number once a look-up may answer otherwise than before, or a borrowed text has gone. */
+uint64_t inventory_edition(const struct inventory *v);
 
 /* ---- owners ---------------------------------------------------------------------------------- */
 
@@ -137,8 +197,17 @@ struct inv_owner_view { /* borrowed until the next change */
 };
 bool inventory_owner(const struct inventory *v, owner_id id, struct inv_owner_view *ret);
 owner_id inventory_owner_by_uid(const struct inventory *v, struct str uid);
-/* The owner's parent alone: what a walk up the chain needs. */
+/* The owner's parent alone, and what else a walk up the chain needs; of an owner that exists. */
 owner_id inventory_owner_parent(const struct inventory *v, owner_id id);
+struct inv_owner_step {
+	enum owner_state state;
+	enum kind kind;
+	owner_id parent;
+};
+struct inv_owner_step inventory_owner_step(const struct inventory *v, owner_id id);
+/* Its name and kind alone; borrowed. */
+void inventory_owner_names(const struct inventory *v, owner_id id, struct str *ret_kind,
+			   struct str *ret_name);
 /* Walks all owners: first id after `id` (start with 0), 0 at the end. */
 owner_id inventory_owner_next(const struct inventory *v, owner_id id);
 
@@ -149,6 +218,10 @@ struct inv_cursor; /* owned by the inventory, freed by inventory_cursor_remove *
 struct inv_cursor_ops {
 	/* The bound on dead pods takes this one away before the cursor was done with it. */
 	void (*dropped)(void *ctx, pod_id id);
+	/* The record goes, whatever the reason: the id may come again as another's. The first may
+	 * be told of a pod after `dropped`. All may be NULL; none may call back. */
+	void (*pod_freed)(void *ctx, pod_id id);
+	void (*place_freed)(void *ctx, place_id id);
 };
 
 /* A new cursor stands at position zero: it sees every pod once, then every change.
@@ -161,8 +234,14 @@ void inventory_cursor_remove(struct inventory *v, struct inv_cursor **c);
 pod_id inventory_cursor_next(struct inventory *v, struct inv_cursor *c);
 /* This cursor needs the dead pod no more. Harmless for live pods. */
 void inventory_cursor_done(struct inventory *v, struct inv_cursor *c, pod_id id);
+/* The oldest dead pod that this cursor still needs, if it died before that time; 0: none. */
+pod_id inventory_cursor_dead(const struct inventory *v, const struct inv_cursor *c, nsec_t before);
+/* The same of Services and Nodes; 0 at the end. A dead one lingers, and nobody can hold it. */
+place_id inventory_cursor_next_place(struct inventory *v, struct inv_cursor *c);
 /* Back to position zero (a resync). Dead pods it was done with are not seen again. */
 void inventory_cursor_rewind(struct inventory *v, struct inv_cursor *c);
+/* Pods that it is still to see; walks them. */
+uint32_t inventory_cursor_lag(const struct inventory *v, const struct inv_cursor *c);
 bool inventory_cursor_at_end(const struct inventory *v, const struct inv_cursor *c);
 
 /* A bit of the cursor on one container; survives updates as long as the container id stays. */

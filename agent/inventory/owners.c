@@ -233,6 +233,7 @@ static void free_one(struct inventory *v, owner_id id)
 	struct naming was = naming_of(o);
 	char text[UID_TEXT_MAX + 1];
 
+	v->edition++;
 	store_uid_print(v, o->uid_form, &o->uid, text);
 	if (v->opts.owner_freed)
 		v->opts.owner_freed(v->opts.ctx, str_of(text));
@@ -374,6 +375,7 @@ int inventory_apply_owner(struct inventory *v, uint16_t source, nsec_t now, cons
 	(void)now;
 	if (!wanted(v, o->meta.uid))
 		return 0; /* its last pod went while it was read */
+	v->edition++;
 	r = find_or_add(v, o->meta.uid, &id, &made);
 	if (r < 0)
 		return r;
@@ -392,6 +394,7 @@ void owners_delete(struct inventory *v, owner_id id)
 
 	if (o->state != OWNER_KNOWN)
 		return;
+	v->edition++;
 	o->state = OWNER_GONE; /* what was learned of it stays true of its pods */
 	v->stats.deleted++;
 	if (in_circle(v, id)) { /* members of a circle keep each other alive for ever */
@@ -417,6 +420,7 @@ void inventory_refuse_owner(struct inventory *v, struct str uid)
 
 	if (!id || owner_at(v, id)->state != OWNER_REFERENCED)
 		return;
+	v->edition++;
 	owner_at(v, id)->state = OWNER_REFUSED;
 	touch_below(v, id);
 }
@@ -441,6 +445,22 @@ bool inventory_owner(const struct inventory *v, owner_id id, struct inv_owner_vi
 	};
 	store_uid_print(v, o->uid_form, &o->uid, ret->uid);
 	return true;
+}
+
+struct inv_owner_step inventory_owner_step(const struct inventory *v, owner_id id)
+{
+	const struct owner_rec *o = owner_at(v, id);
+
+	return (struct inv_owner_step){.state = o->state, .kind = o->kind, .parent = o->parent};
+}
+
+void inventory_owner_names(const struct inventory *v, owner_id id, struct str *ret_kind,
+			   struct str *ret_name)
+{
+	const struct owner_rec *o = owner_at(v, id);
+
+	*ret_kind = intern_str(&v->strings, o->kind_text);
+	*ret_name = str_make(o->name, o->name_len);
 }
 
 owner_id inventory_owner_by_uid(const struct inventory *v, struct str uid)

@@ -19,6 +19,7 @@ struct staged {
 	pool_id ns, node;
 	owner_id owner;
 	uint8_t phase, flags;
+	uint32_t running;
 };
 
 static uint32_t name_hash(const struct inventory *v, pool_id ns, struct str name)
@@ -31,15 +32,17 @@ static uint32_t n_addrs(const struct pod_rec *p)
 	return (uint32_t)p->body->n_addrs + p->body->n_former;
 }
 
-/* Those the pod has, then those it had. Death ends all. */
-static struct inv_addr pod_addr(const struct inventory *v, const struct pod_rec *p, uint32_t i)
+struct inv_addr pods_addr(const struct inventory *v, const struct pod_rec *p, uint32_t i)
 {
 	const struct addr_rec *a = &body_addrs(p->body)[i];
 	const struct former_rec *f = body_former(p->body) + i - p->body->n_addrs;
 
 	if (i < p->body->n_addrs)
-		return (struct inv_addr){.ip = a->ip, .from = a->from, .to = dead_since(v, p)};
-	return (struct inv_addr){.ip = f->ip, .from = f->from, .to = f->to};
+		return (struct inv_addr){.ip = a->ip,
+					 .from = a->from,
+					 .to = dead_since(v, p),
+					 .heard = dead_heard(v, p)};
+	return (struct inv_addr){.ip = f->ip, .from = f->from, .to = f->to, .heard = f->heard};
 }
 
 static bool indexes_addrs(const struct pod_rec *p)
@@ -60,9 +63,18 @@ static void index_body(struct inventory *v, pod_id id, const struct pod_rec *p, 
 		else
 			index_del(&v->by_container, body_id_hash(v, c), id);
 	}
+	if (p->body->hash_len) {
+		struct str hash = body_hash(p->body);
+		uint32_t h = store_hash(v, hash.p, hash.n);
+
+		if (add)
+			(void)index_put(&v->by_static, h, id);
+		else
+			index_del(&v->by_static, h, id);
+	}
 	for (uint32_t i = 0; indexes_addrs(p) && i < n_addrs(p); i++) {
-		struct inv_addr a = pod_addr(v, p, i);
-		uint32_t h = store_hash(v, a.ip.b, sizeof(a.ip));
+		struct inv_addr a = pods_addr(v, p, i);
+		uint32_t h = store_addr_hash(v, &a.ip);
 
 		if (add)
 			(void)index_put(&v->by_address, h, id);
@@ -75,6 +87,7 @@ static int reserve_indexes(struct inventory *v, const struct pod_body *b)
 {
 	if (index_reserve(&v->by_uid, 1) < 0 || index_reserve(&v->by_name, 1) < 0 ||
 	    index_reserve(&v->by_container, b->n_containers) < 0 ||
+	    (b->hash_len && index_reserve(&v->by_static, 1) < 0) ||
 	    index_reserve(&v->by_address, (uint32_t)b->n_addrs + b->n_former) < 0)
 		return -ENOMEM;
 	return 0;
@@ -89,11 +102,42 @@ static void staged_drop(struct inventory *v, struct staged *s)
 		owners_release(v, s->owner);
 }
 
-static int stage(struct inventory *v, const struct object *o, const struct pod_rec *old, nsec_t now,
-		 struct staged *s)
+/* Since when a container runs that runs now, in Unix seconds; the oldest. Its pod had its address
+ * by then: the network is made before the first container. 0: not known. */
+static uint32_t running_since(const struct object *o)
+{
+	int64_t since = 0;
+
+	for (uint32_t i = 0; i < o->pod.n_containers; i++) {
+		const struct container *c = &o->pod.containers[i];
+
+		if (c->state == CONTAINER_RUNNING && c->started > 0 &&
+		    (!since || c->started < since))
+			since = c->started;
+	}
+	return since <= UINT32_MAX ? (uint32_t)since : 0;
+}
+
+/* An address that the pod did not have before. */
+static bool has_new_address(const struct pod_body *b, const struct pod_rec *old)
+{
+	for (uint32_t i = 0; i < b->n_addrs; i++) {
+		bool had = false;
+
+		for (uint32_t j = 0; old && j < old->body->n_addrs && !had; j++)
+			had = addr_eq(&body_addrs(b)[i].ip, &body_addrs(old->body)[j].ip);
+		if (!had)
+			return true;
+	}
+	return false;
+}
+
+static int stage(struct inventory *v, const struct object *o, const struct pod_rec *old,
+		 const struct source *src, nsec_t now, struct staged *s)
 {
 	const struct owner_ref *ref = meta_controller(&o->meta);
-	int r = body_new(v, o, old ? old->body : NULL, now, &s->body);
+	int r = body_new(v, o, old ? old->body : NULL, now, src && src->listing ? src->heard : now,
+			 &s->body);
 
 	if (r == 0)
 		r = intern_get(&v->strings, o->meta.ns, &s->ns);
@@ -107,8 +151,11 @@ static int stage(struct inventory *v, const struct object *o, const struct pod_r
 	s->flags = o->pod.host_network ? POD_HOST_NETWORK : 0;
 	if (s->body && s->body->n_addrs)
 		s->flags |= POD_WAS_ANNOUNCEABLE; /* a finished pod has no address */
+	if (src && src->listing && s->body && has_new_address(s->body, old))
+		s->flags |= POD_LISTED;
 	if (old)
-		s->flags |= old->flags & POD_WAS_ANNOUNCEABLE;
+		s->flags |= old->flags & (POD_WAS_ANNOUNCEABLE | POD_LISTED);
+	s->running = running_since(o);
 	return r;
 }
 
@@ -152,6 +199,7 @@ static void commit(struct inventory *v, pod_id id, struct staged *s)
 	p->node = s->node;
 	p->phase = s->phase;
 	p->flags = s->flags;
+	p->running = s->running;
 	index_body(v, id, p, true);
 	(void)index_put(&v->by_name, name_hash(v, p->ns, body_name(p->body)), id);
 	set_owner(v, id, s->owner);
@@ -196,6 +244,7 @@ static int update(struct inventory *v, pod_id id, struct staged *s)
 		dead_remove(v, id); /* a list missed it for a moment: it lives again */
 	else if (same(p, s)) {
 		v->stats.unchanged++;
+		p->running = s->running;
 		staged_drop(v, s);
 		return 0;
 	}
@@ -205,15 +254,17 @@ static int update(struct inventory *v, pod_id id, struct staged *s)
 
 int inventory_apply_pod(struct inventory *v, uint16_t source, nsec_t now, const struct object *o)
 {
+	struct source *src = source ? &v->sources[source - 1] : NULL;
 	struct staged s = {0};
 	struct uid_key key;
 	pod_id id, known;
 	int r = store_uid_get(v, o->meta.uid, &key);
 
+	v->edition++;
 	if (r < 0)
 		return r;
 	id = known = find(v, &key);
-	r = stage(v, o, known ? pod_at(v, known) : NULL, now, &s);
+	r = stage(v, o, known ? pod_at(v, known) : NULL, src, now, &s);
 	if (r == 0)
 		r = known ? update(v, known, &s) : add(v, &key, &s, &id);
 	if (r < 0 || known)
@@ -224,20 +275,23 @@ int inventory_apply_pod(struct inventory *v, uint16_t source, nsec_t now, const 
 	}
 	v->stats.applied++;
 	pod_at(v, id)->source = source;
-	pod_at(v, id)->gen = source ? v->sources[source - 1].gen : 0;
+	pod_at(v, id)->gen = src ? src->gen : 0;
+	if (src && !src->listing)
+		src->heard = now;
 	return 0;
 }
 
 /* The addresses go back at once; the record stays for sinks and late flows. */
-void pods_kill(struct inventory *v, pod_id id, nsec_t now)
+void pods_kill(struct inventory *v, pod_id id, nsec_t now, nsec_t heard)
 {
 	struct pod_rec *p = pod_at(v, id);
 
 	if (p->flags & POD_DEAD)
 		return;
+	v->edition++;
 	v->stats.deleted++;
 	changes_touch(v, id);
-	dead_add(v, id, now);
+	dead_add(v, id, now, heard);
 }
 
 void inventory_delete_pod(struct inventory *v, struct str uid, nsec_t now)
@@ -246,7 +300,7 @@ void inventory_delete_pod(struct inventory *v, struct str uid, nsec_t now)
 	pod_id id = store_uid_find(v, uid, &key) ? find(v, &key) : 0;
 
 	if (id)
-		pods_kill(v, id, now);
+		pods_kill(v, id, now, now);
 }
 
 void pods_free_one(struct inventory *v, pod_id id)
@@ -254,6 +308,8 @@ void pods_free_one(struct inventory *v, pod_id id)
 	struct pod_rec *p = pod_at(v, id);
 	struct uid_key key = {.uid = p->uid, .form = p->uid_form};
 
+	v->edition++;
+	changes_freed(v, id);
 	if (p->flags & POD_DEAD)
 		dead_remove(v, id);
 	changes_remove(v, id);
@@ -280,6 +336,7 @@ bool inventory_pod(const struct inventory *v, pod_id id, struct inv_pod_view *re
 		.ns = intern_str(&v->strings, p->ns),
 		.name = body_name(p->body),
 		.node = intern_str(&v->strings, p->node),
+		.static_hash = body_hash(p->body),
 		.phase = p->phase,
 		.host_network = p->flags & POD_HOST_NETWORK,
 		.dead = p->flags & POD_DEAD,
@@ -288,6 +345,7 @@ bool inventory_pod(const struct inventory *v, pod_id id, struct inv_pod_view *re
 		.owner = p->owner,
 		.n_addrs = n_addrs(p),
 		.n_containers = p->body->n_containers,
+		.n_former = p->body->n_former,
 	};
 	store_uid_print(v, p->uid_form, &p->uid, ret->uid);
 	return true;
@@ -295,7 +353,7 @@ bool inventory_pod(const struct inventory *v, pod_id id, struct inv_pod_view *re
 
 struct inv_addr inventory_pod_addr(const struct inventory *v, pod_id id, uint32_t i)
 {
-	return pod_addr(v, pod_at(v, id), i);
+	return pods_addr(v, pod_at(v, id), i);
 }
 
 static void print_container_id(const struct inventory *v, const struct container_rec *c,
@@ -335,6 +393,11 @@ void inventory_pod_container(const struct inventory *v, pod_id id, uint32_t i,
 	ret->marks = c->marks;
 }
 
+owner_id inventory_pod_owner(const struct inventory *v, pod_id id)
+{
+	return pod_at(v, id)->owner;
+}
+
 pod_id inventory_by_uid(const struct inventory *v, struct str uid)
 {
 	struct uid_key key;
@@ -342,8 +405,7 @@ pod_id inventory_by_uid(const struct inventory *v, struct str uid)
 	return store_uid_find(v, uid, &key) ? find(v, &key) : 0;
 }
 
-/* Of two candidates the live one, else the one that died later. */
-static pod_id better(const struct inventory *v, pod_id a, pod_id b)
+pod_id pods_better(const struct inventory *v, pod_id a, pod_id b)
 {
 	const struct pod_rec *pa, *pb;
 
@@ -364,47 +426,64 @@ pod_id inventory_by_name(const struct inventory *v, struct str ns, struct str na
 
 	for (pod_id id = index_first(&v->by_name, h, &at); id; id = index_next(&v->by_name, h, &at))
 		if (pod_at(v, id)->ns == ns_id && str_eq(body_name(pod_at(v, id)->body), name))
-			best = better(v, best, id);
+			best = pods_better(v, best, id);
 	return best;
 }
 
-static bool has_container(const struct inventory *v, pod_id id, const struct container_rec *key)
+static const struct container_rec *container_of(const struct inventory *v, pod_id id,
+						const struct container_rec *key)
 {
 	const struct pod_body *b = pod_at(v, id)->body;
 
 	for (uint32_t i = 0; i < b->n_containers; i++)
 		if (body_containers(b)[i].id_form == key->id_form &&
 		    memcmp(body_containers(b)[i].id, key->id, sizeof(key->id)) == 0)
-			return true;
-	return false;
+			return &body_containers(b)[i];
+	return NULL;
 }
 
-static pod_id by_container_key(const struct inventory *v, const struct container_rec *key)
+static pod_id by_container_key(const struct inventory *v, const struct container_rec *key,
+			       struct str *ret_name)
 {
 	uint32_t at, h = body_id_hash(v, key);
 
 	for (pod_id id = index_first(&v->by_container, h, &at); id;
-	     id = index_next(&v->by_container, h, &at))
-		if (has_container(v, id, key))
-			return id;
+	     id = index_next(&v->by_container, h, &at)) {
+		const struct container_rec *c = container_of(v, id, key);
+
+		if (!c)
+			continue;
+		if (ret_name)
+			*ret_name = intern_str(&v->strings, c->name);
+		return id;
+	}
 	return 0;
 }
 
 pod_id inventory_by_container(const struct inventory *v, struct str container_id)
 {
+	return inventory_container_name(v, container_id, NULL);
+}
+
+pod_id inventory_container_name(const struct inventory *v, struct str container_id,
+				struct str *ret_name)
+{
 	const char *at = container_id.n ? memmem(container_id.p, container_id.n, "://", 3) : NULL;
 	struct str bare =
 		at ? str_from(container_id, (size_t)(at - container_id.p) + 3) : container_id;
 	struct container_rec key = {.id_form = ID_HEX64};
-	pool_id held = intern_find(&v->strings, container_id), id = 0;
+	pool_id held, id = 0;
 
 	if (bare.n == 64 && uid_hex(bare.p, 64, key.id))
-		id = by_container_key(v, &key);
-	if (id || !held)
+		id = by_container_key(v, &key, ret_name);
+	if (id)
 		return id;
+	held = intern_find(&v->strings, container_id);
+	if (!held)
+		return 0;
 	key = (struct container_rec){.id_form = ID_TEXT};
 	memcpy(key.id, &held, sizeof(held));
-	return by_container_key(v, &key);
+	return by_container_key(v, &key, ret_name);
 }
 
 /* Whether the pod had the address at that time, and since when. */
@@ -414,7 +493,7 @@ static bool had_address(const struct inventory *v, pod_id id, const struct addr 
 	const struct pod_rec *p = pod_at(v, id);
 
 	for (uint32_t i = 0; i < n_addrs(p); i++) {
-		struct inv_addr a = pod_addr(v, p, i);
+		struct inv_addr a = pods_addr(v, p, i);
 
 		if (!addr_eq(&a.ip, ip) || at < a.from || at >= a.to)
 			continue;
@@ -426,7 +505,7 @@ static bool had_address(const struct inventory *v, pod_id id, const struct addr 
 
 pod_id inventory_by_address(const struct inventory *v, const struct addr *ip, nsec_t when)
 {
-	uint32_t at, h = store_hash(v, ip->b, sizeof(ip->b));
+	uint32_t at, h = store_addr_hash(v, ip);
 	nsec_t from = 0, best_from = 0;
 	pod_id best = 0;
 

@@ -25,6 +25,17 @@ int inventory_source_add(struct inventory *v, uint16_t *ret_source)
 void inventory_list_begin(struct inventory *v, uint16_t source)
 {
 	v->sources[source - 1].gen++;
+	v->sources[source - 1].listing = true;
+}
+
+uint64_t inventory_edition(const struct inventory *v)
+{
+	return v->edition;
+}
+
+nsec_t inventory_listed_at(const struct inventory *v)
+{
+	return v->listed_at;
 }
 
 static void sweep_pods(struct inventory *v, uint16_t source, nsec_t now)
@@ -36,7 +47,7 @@ static void sweep_pods(struct inventory *v, uint16_t source, nsec_t now)
 		    p->gen == v->sources[source - 1].gen)
 			continue;
 		v->stats.swept++;
-		pods_kill(v, id, now);
+		pods_kill(v, id, now, v->sources[source - 1].heard);
 	}
 }
 
@@ -55,6 +66,10 @@ static void sweep_owners(struct inventory *v, uint16_t source)
 
 void inventory_list_end(struct inventory *v, uint16_t source, nsec_t now)
 {
+	v->sources[source - 1].listing = false;
+	v->listed_at = now;
+	v->edition++;
 	sweep_pods(v, source, now);
 	sweep_owners(v, source);
+	places_list_end(v, source, now);
 }

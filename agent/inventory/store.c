@@ -32,6 +32,7 @@ int inventory_new(const struct inventory_opts *o, struct inventory **ret)
 	pool_init(&v->pods, sizeof(struct pod_rec), o->max_pods);
 	pool_init(&v->graves, sizeof(struct dead_rec), o->max_dead);
 	pool_init(&v->owners, sizeof(struct owner_rec), o->max_owners);
+	places_init(&v->places);
 	*ret = v;
 	return 0;
 }
@@ -45,12 +46,14 @@ void inventory_free(struct inventory **vp)
 	for (pod_id id = v->log.head; id; id = pod_at(v, id)->log_next)
 		free(pod_at(v, id)->body);
 	owners_done(v);
+	places_done(&v->places);
 	for (size_t i = 0; i < ARRAY_SIZE(v->cursors); i++)
 		free(v->cursors[i]);
 	index_done(&v->by_uid);
 	index_done(&v->by_name);
 	index_done(&v->by_container);
 	index_done(&v->by_address);
+	index_done(&v->by_static);
 	index_done(&v->owner_by_uid);
 	intern_done(&v->strings);
 	pool_done(&v->pods);
@@ -144,7 +147,8 @@ size_t inventory_bytes(const struct inventory *v)
 	return sizeof(*v) + intern_bytes(&v->strings) + pool_bytes(&v->pods) +
 	       pool_bytes(&v->graves) + pool_bytes(&v->owners) + v->body_bytes + v->name_bytes +
 	       index_bytes(&v->by_uid) + index_bytes(&v->by_name) + index_bytes(&v->by_container) +
-	       index_bytes(&v->by_address) + index_bytes(&v->owner_by_uid);
+	       index_bytes(&v->by_address) + index_bytes(&v->by_static) +
+	       index_bytes(&v->owner_by_uid) + places_bytes(&v->places);
 }
 
 static size_t pool_used(const struct pool *p)
@@ -163,5 +167,5 @@ size_t inventory_used(const struct inventory *v)
 	       index_used(&v->strings.index) + pool_used(&v->pods) + pool_used(&v->graves) +
 	       pool_used(&v->owners) + v->body_bytes + v->name_bytes + index_used(&v->by_uid) +
 	       index_used(&v->by_name) + index_used(&v->by_container) + index_used(&v->by_address) +
-	       index_used(&v->owner_by_uid);
+	       index_used(&v->by_static) + index_used(&v->owner_by_uid) + places_bytes(&v->places);
 }

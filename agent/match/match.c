@@ -4,14 +4,6 @@
 
 #include <string.h>
 
-static const char *const end_names[_MATCH_END_MAX] = {"top", "no_owner", "unknown", "refused",
-						      "cycle"};
-
-const char *match_end_name(enum match_end e)
-{
-	return end_names[e < _MATCH_END_MAX ? e : MATCH_END_UNKNOWN];
-}
-
 static bool listed(const struct match_policy *p, struct str group, struct str kind)
 {
 	for (uint32_t i = 0; i < p->n_follow; i++) {
@@ -35,6 +27,7 @@ bool match_climbs(const struct match_policy *p, enum kind kind, struct str api_v
 		return p->follow_all || listed(p, api_group(api_version), kind_text);
 	case KIND_POD:
 	case KIND_NODE:
+	case KIND_SERVICE:
 	case KIND_DEPLOYMENT:
 	case KIND_STATEFULSET:
 	case KIND_DAEMONSET:
@@ -66,18 +59,31 @@ void match_direct(const struct inventory *v, pod_id id, struct workload *ret)
 		*ret = (struct workload){.end = MATCH_END_UNKNOWN};
 		return;
 	}
-	if (inventory_owner(v, pod.owner, &o))
-		take(&o, MATCH_END_UNKNOWN, ret);
-	else
+	if (!inventory_owner(v, pod.owner, &o)) {
 		no_owner(&pod, ret);
+		return;
+	}
+	take(&o, MATCH_END_UNKNOWN, ret);
+	ret->hops = 1;
+}
+
+static bool climbs(const struct inventory *v, const struct match_policy *p, owner_id id,
+		   enum kind kind)
+{
+	struct inv_owner_view o;
+
+	if (kind != KIND_OTHER)
+		return match_climbs(p, kind, (struct str){0}, (struct str){0});
+	return (p->follow_all || p->n_follow) && inventory_owner(v, id, &o) &&
+	       match_climbs(p, o.kind, o.api_version, o.kind_text);
 }
 
 /* Why the chain stops at `o`; MATCH_END_TOP with a parent left means that it does not. */
-static bool stops(const struct match_policy *p, const struct inv_owner_view *o,
-		  enum match_end *ret_end)
+static bool stops(const struct inventory *v, const struct match_policy *p, owner_id id,
+		  const struct inv_owner_step *o, enum match_end *ret_end)
 {
 	*ret_end = MATCH_END_TOP;
-	if (!match_climbs(p, o->kind, o->api_version, o->kind_text))
+	if (!climbs(v, p, id, o->kind))
 		return true;
 	if (o->state == OWNER_REFERENCED)
 		*ret_end = MATCH_END_UNKNOWN;
@@ -86,32 +92,55 @@ static bool stops(const struct match_policy *p, const struct inv_owner_view *o,
 	return *ret_end != MATCH_END_TOP || !o->parent;
 }
 
-enum match_result match_pod(const struct inventory *v, const struct match_policy *p, pod_id id,
-			    struct workload *ret)
+owner_id match_owner(const struct inventory *v, const struct match_policy *p, pod_id id,
+		     enum match_end *ret_end)
 {
-	struct inv_pod_view pod;
-	struct inv_owner_view o = {0};
-	enum match_end end;
 	owner_id at, slow; /* `slow` takes every other step: it is met again in a circle (Floyd) */
+	owner_id first = inventory_pod_owner(v, id);
+	struct inv_owner_step o;
 	bool odd = false;
 
-	if (!inventory_pod(v, id, &pod) || !pod.owner) {
-		match_direct(v, id, ret);
-		return MATCH_FOUND;
-	}
-	for (at = slow = pod.owner;; at = o.parent) {
-		(void)inventory_owner(v, at, &o); /* what is referred to exists */
-		if (stops(p, &o, &end))
+	*ret_end = MATCH_END_NO_OWNER;
+	for (at = slow = first; at; at = o.parent) {
+		o = inventory_owner_step(v, at);
+		if (stops(v, p, at, &o, ret_end))
 			break;
 		slow = odd ? inventory_owner_parent(v, slow) : slow;
 		odd = !odd;
 		if (o.parent != slow)
 			continue;
+		*ret_end = MATCH_END_CYCLE;
+		return first;
+	}
+	return at;
+}
+
+owner_id match_owner_now(const struct inventory *v, const struct match_policy *p, pod_id id)
+{
+	enum match_end end;
+	const owner_id at = match_owner(v, p, id, &end);
+
+	return end == MATCH_END_UNKNOWN ? inventory_pod_owner(v, id) : at;
+}
+
+enum match_result match_pod(const struct inventory *v, const struct match_policy *p, pod_id id,
+			    struct workload *ret)
+{
+	struct inv_pod_view pod;
+	struct inv_owner_view o;
+	enum match_end end;
+	owner_id at;
+
+	if (!inventory_pod(v, id, &pod) || !pod.owner) {
 		match_direct(v, id, ret);
-		ret->end = MATCH_END_CYCLE;
 		return MATCH_FOUND;
 	}
+	at = match_owner(v, p, id, &end);
+	(void)inventory_owner(v, at, &o); /* what is referred to exists */
 	take(&o, end, ret);
+	ret->hops = 1;
+	for (owner_id i = pod.owner; i != at; i = inventory_owner_parent(v, i))
+		ret->hops++;
 	ret->missing = end == MATCH_END_UNKNOWN ? at : 0;
 	return end == MATCH_END_UNKNOWN ? MATCH_WAIT : MATCH_FOUND;
 }

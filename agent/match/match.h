@@ -32,7 +32,6 @@ enum match_end {
 	MATCH_END_CYCLE,    /* the references run in a circle: the pod's own reference counts */
 	_MATCH_END_MAX,
 };
-const char *match_end_name(enum match_end e);
 
 struct workload { /* borrowed until the inventory changes */
 	enum match_end end;
@@ -41,10 +40,18 @@ struct workload { /* borrowed until the inventory changes */
 	struct str name;	    /* the pod's own name without an owner */
 	char uid[UID_TEXT_MAX + 1]; /* "" without an owner */
 	owner_id missing;	    /* MATCH_WAIT: the owner that was not seen */
+	uint32_t hops;		    /* owners from the pod up to it; 0 without an owner */
 };
 
 /* The workload behind a pod, for a pod that exists. */
 enum match_result match_pod(const struct inventory *v, const struct match_policy *p, pod_id id,
 			    struct workload *ret);
+/* The same as an id, for those who need no more, of a pod that exists: where its chain ends, and
+ * why. 0: it has no owner. MATCH_END_UNKNOWN: that owner was not seen yet. */
+owner_id match_owner(const struct inventory *v, const struct match_policy *p, pod_id id,
+		     enum match_end *ret_end);
+/* The same for those who cannot wait: where an owner on the way was not seen yet, the pod's own
+ * controller. */
+owner_id match_owner_now(const struct inventory *v, const struct match_policy *p, pod_id id);
 /* What the pod's own controller reference says, with no climbing: the fallback. */
 void match_direct(const struct inventory *v, pod_id id, struct workload *ret);

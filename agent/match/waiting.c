@@ -57,6 +57,11 @@ int waiting_new(const struct waiting_opts *o, struct waiting **ret)
 	return 0;
 }
 
+void waiting_tune(struct waiting *w, const struct waiting_opts *o)
+{
+	w->opts = *o;
+}
+
 void waiting_free(struct waiting **wp)
 {
 	struct waiting *w = *wp;

@@ -20,6 +20,9 @@ struct waiting_opts {
 int waiting_new(const struct waiting_opts *o, struct waiting **ret);
 void waiting_free(struct waiting **w);
 
+/* Other limits: those that wait already are measured by them, too. */
+void waiting_tune(struct waiting *w, const struct waiting_opts *o);
+
 /* Enters the pod: 0 or -ENOMEM. One that is in already keeps its time as long as it waits for the
  * same kind. Over the maximum the oldest is due at once
  * and the overflow begins. */

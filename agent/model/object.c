@@ -8,6 +8,7 @@ static const struct {
 	[KIND_OTHER] = {STR("?"), STR("Other")}, /* no group is called "?" */
 	[KIND_POD] = {STR(""), STR("Pod")},
 	[KIND_NODE] = {STR(""), STR("Node")},
+	[KIND_SERVICE] = {STR(""), STR("Service")},
 	[KIND_REPLICASET] = {STR("apps"), STR("ReplicaSet")},
 	[KIND_DEPLOYMENT] = {STR("apps"), STR("Deployment")},
 	[KIND_STATEFULSET] = {STR("apps"), STR("StatefulSet")},

@@ -17,6 +17,7 @@
 #define MODEL_MAX_OWNERS     64	 /* owner references; the controller is always among them */
 #define MODEL_MAX_CONTAINERS 512 /* container statuses of all three lists together */
 #define MODEL_MAX_IPS	     16	 /* podIPs; a dual-stack pod has two */
+#define MODEL_MAX_PLACE_IPS  64	 /* addresses of a Service or Node, of each sort */
 #define MODEL_MAX_LABELS     64	 /* wanted labels */
 
 /* The kinds that have a meaning of their own here; everything else is KIND_OTHER. */
@@ -24,6 +25,7 @@ enum kind {
 	KIND_OTHER,
 	KIND_POD,
 	KIND_NODE,
+	KIND_SERVICE,
 	KIND_REPLICASET,  /* apps */
 	KIND_DEPLOYMENT,  /* apps */
 	KIND_STATEFULSET, /* apps */
@@ -88,6 +90,7 @@ struct container {     /* core/v1 ContainerStatus */
 	struct str name, image, image_id;
 	enum container_type type;
 	enum container_state state;
+	int64_t started; /* Unix seconds, while running; 0 when absent */
 };
 
 struct pod { /* core/v1 Pod */
@@ -104,11 +107,20 @@ struct node { /* core/v1 Node: only the agent's own, for set_node_info */
 	struct str provider_id, zone, instance_type;
 };
 
+struct place { /* where a core/v1 Service or Node is found; as text, and not all are addresses */
+	struct str cluster_ip;
+	struct str *ips;			/* a Service's clusterIPs, a Node's addresses */
+	struct str *external_ips, *ingress_ips; /* a Service's; of its load balancer */
+	uint32_t n_ips, n_external_ips, n_ingress_ips;
+};
+
 struct object {
 	struct str api_version, kind; /* as the server said, or as the request implies */
 	struct meta meta;
-	struct pod pod;	  /* filled when the decoder was made for pods */
-	struct node node; /* filled when it was made for nodes */
+	struct pod pod;	    /* filled when the decoder was made for pods */
+	struct node node;   /* filled when it was made for nodes */
+	struct place place; /* filled when it was made for services or nodes */
+	struct str raw;	    /* the object's JSON as it came, when the decoder was told to keep it */
 };
 
 /* meta/v1 ListMeta */

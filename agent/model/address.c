@@ -1,4 +1,4 @@
-#include "inventory/address.h"
+#include "model/address.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
