@@ -3,9 +3,16 @@
 
 #include "base/mem.h"
 
+static void set_limits(struct budget *b, double qps, uint32_t burst)
+{
+	b->qps = qps > 0.01 ? qps : 0.01;
+	b->burst = MAX(burst, 1U);
+}
+
 void budget_init(struct budget *b, double qps, uint32_t burst, uint64_t seed)
 {
-	*b = (struct budget){.qps = qps > 0.01 ? qps : 0.01, .burst = MAX(burst, 1U)};
+	*b = (struct budget){0};
+	set_limits(b, qps, burst);
 	b->tokens = b->burst;
 	backoff_init(&b->backoff);
 	rng_seed(&b->rng, seed);
@@ -18,6 +25,13 @@ static void budget_fill(struct budget *b, nsec_t now)
 	b->tokens += (double)(now - b->filled) / (double)NSEC_PER_SEC * b->qps;
 	b->tokens = MIN(b->tokens, b->burst);
 	b->filled = now;
+}
+
+void budget_tune(struct budget *b, nsec_t now, double qps, uint32_t burst)
+{
+	budget_fill(b, now);
+	set_limits(b, qps, burst);
+	b->tokens = MIN(b->tokens, b->burst);
 }
 
 bool budget_take(struct budget *b, nsec_t now, nsec_t *ret_when)
@@ -37,6 +51,18 @@ bool budget_take(struct budget *b, nsec_t now, nsec_t *ret_when)
 	b->tokens -= 1;
 	b->taken++;
 	return true;
+}
+
+void budget_charge(struct budget *b, nsec_t now)
+{
+	budget_fill(b, now);
+	b->tokens = MAX(b->tokens - 1, -b->burst);
+	b->taken++;
+}
+
+void budget_hold(struct budget *b, nsec_t until)
+{
+	b->pause_until = MAX(b->pause_until, until);
 }
 
 void budget_slow_down(struct budget *b, nsec_t now, nsec_t started, nsec_t retry_after)

@@ -40,8 +40,7 @@ static const char *make_url(struct client *c, const char *base, const char *targ
 }
 
 /* 0; -EAGAIN while credentials are being fetched; -EACCES when there are none. */
-int client_request(struct client *c, const char *target, const char *accept, nsec_t total,
-		   const struct http_ops *ops, void *ctx, struct http_xfer **ret)
+int client_request(struct client *c, const struct client_http *q, struct http_xfer **ret)
 {
 	struct kube_access access;
 
@@ -57,20 +56,23 @@ int client_request(struct client *c, const char *target, const char *accept, nse
 	size_t n = MIN(access.n_headers, (size_t)MAX_HEADERS - 1);
 	for (size_t i = 0; i < n; i++)
 		headers[i] = access.headers[i];
-	headers[n++] = (struct http_field){STR("Accept"), str_of(accept)};
-	const char *url = make_url(c, access.url, target);
+	headers[n++] = (struct http_field){STR("Accept"), str_of(q->accept)};
+	const char *url = make_url(c, access.url, q->target);
 	if (!url)
 		return -ENOMEM;
 	struct http_request req = {
 		.url = url,
+		.method = q->method,
+		.body = q->body,
+		.content_type = "application/json",
 		.headers = headers,
 		.n_headers = n,
 		.tls = access.tls,
 		.proxy = access.proxy,
 		.connect_timeout = c->o.connect_timeout,
-		.total_timeout = total,
-		.ops = ops,
-		.ctx = ctx,
+		.total_timeout = q->timeout,
+		.ops = q->ops,
+		.ctx = q->ctx,
 	};
 	return http_start(c->http, &req, ret);
 }
@@ -116,7 +118,7 @@ void client_refused(struct client *c)
 void client_wake(struct client *c)
 {
 	for (unsigned i = 0; c->running && i < c->n_lines; i++)
-		line_wake(&c->lines[i]);
+		line_wake(c->lines[i]);
 }
 
 void client_wake_owners(struct client *c)
@@ -131,9 +133,15 @@ static void credentials_ready(void *ctx)
 	struct client *c = ctx;
 
 	for (unsigned i = 0; c->running && i < c->n_lines; i++)
-		if (!c->lines[i].xfer)
-			line_poll(&c->lines[i]);
+		if (!c->lines[i]->xfer)
+			line_poll(c->lines[i]);
 	asks_poll(c);
+}
+
+void client_tune(struct client *c, nsec_t connect_timeout, nsec_t exec_timeout)
+{
+	c->o.connect_timeout = connect_timeout;
+	kube_cred_tune(c->cred, exec_timeout);
 }
 
 void client_start(struct client *c)
@@ -147,24 +155,59 @@ void client_stop(struct client *c)
 {
 	c->running = false;
 	for (unsigned i = 0; i < c->n_lines; i++)
-		line_stop(&c->lines[i]);
+		line_stop(c->lines[i]);
 	asks_stop(c);
-	for (unsigned i = 0; i < CLIENT_MAX_GETS; i++)
-		if (c->gets[i].client)
-			get_close(&c->gets[i]);
+	gets_stop(c, false);
+}
+
+static int make_room(struct client *c)
+{
+	struct line **v;
+
+	if (c->n_lines == c->o.max_watches)
+		return -EMSGSIZE;
+	if (c->n_lines & (c->n_lines - 1)) /* there is room up to the next power of two */
+		return 0;
+	v = realloc(c->lines, (c->n_lines ? 2 * (size_t)c->n_lines : 1) * sizeof(struct line *));
+	if (!v)
+		return -ENOMEM;
+	c->lines = v;
+	return 0;
 }
 
 int client_add(struct client *c, struct reflector *r, struct str name)
 {
-	int e;
+	struct line *l;
+	int e = make_room(c);
 
-	if (c->n_lines == c->o.max_watches)
-		return -EMSGSIZE;
-	e = line_init(c, &c->lines[c->n_lines], r, name);
 	if (e < 0)
 		return e;
-	c->n_lines++;
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return -ENOMEM;
+	e = line_init(c, l, r, name);
+	if (e < 0) {
+		free(l);
+		return e;
+	}
+	c->lines[c->n_lines++] = l;
+	if (c->running)
+		line_wake(l);
 	return 0;
+}
+
+void client_remove(struct client *c, const struct reflector *r)
+{
+	unsigned i = 0;
+
+	while (i < c->n_lines && c->lines[i]->reflector != r)
+		i++;
+	if (i == c->n_lines)
+		return;
+	line_stop(c->lines[i]);
+	line_done(c->lines[i]);
+	free(c->lines[i]);
+	c->lines[i] = c->lines[--c->n_lines];
 }
 
 static int init_parts(struct client *c, const struct client_opts *o, struct buf *ret_error)
@@ -181,9 +224,6 @@ static int init_parts(struct client *c, const struct client_opts *o, struct buf 
 	cred.base = o->base;
 	cred.ready = credentials_ready;
 	cred.ctx = c;
-	c->lines = calloc(MAX(o->max_watches, 1U), sizeof(*c->lines));
-	if (!c->lines)
-		return -ENOMEM;
 	r = kube_cred_new(&cred, &c->cred, ret_error);
 	return r < 0 ? r : http_new(&http, &c->http);
 }
@@ -218,8 +258,11 @@ void client_free(struct client **cp)
 	if (!c)
 		return;
 	client_stop(c);
-	for (unsigned i = 0; i < c->n_lines; i++)
-		line_done(&c->lines[i]);
+	gets_stop(c, true);
+	for (unsigned i = 0; i < c->n_lines; i++) {
+		line_done(c->lines[i]);
+		free(c->lines[i]);
+	}
 	free(c->lines);
 	if (c->owners_timer)
 		event_free(c->owners_timer);
@@ -233,4 +276,9 @@ void client_free(struct client **cp)
 const char *client_source(const struct client *c)
 {
 	return kube_cred_source(c->cred);
+}
+
+size_t client_bytes(const struct client *c)
+{
+	return sizeof(*c) + c->n_lines * sizeof(struct line) + http_bytes(c->http);
 }

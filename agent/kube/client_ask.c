@@ -42,7 +42,9 @@ static void ask_start(struct client *c, const struct owners_request *req, nsec_t
 	struct ask *a = &c->asks[req->id];
 
 	http_cancel(&a->xfer);
-	int r = client_request(c, req->target, req->accept, 0, &ask_http, a, &a->xfer);
+	const struct client_http q = {
+		.target = req->target, .accept = req->accept, .ops = &ask_http, .ctx = a};
+	int r = client_request(c, &q, &a->xfer);
 	if (r < 0)
 		owners_end(c->owners, now, req->id,
 			   r == -EAGAIN ? REFLECTOR_END_ABORTED : REFLECTOR_END_CONNECT,

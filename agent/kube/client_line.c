@@ -48,10 +48,12 @@ static const struct http_ops line_http = {
 static void line_start(struct line *l, const struct reflector_request *req, nsec_t now)
 {
 	struct client *c = l->client;
+	const struct client_http q = {
+		.target = req->target, .accept = req->accept, .ops = &line_http, .ctx = l};
 
 	/* What was dropped by a callback's return may not have ended yet. */
 	http_cancel(&l->xfer);
-	int r = client_request(c, req->target, req->accept, 0, &line_http, l, &l->xfer);
+	int r = client_request(c, &q, &l->xfer);
 	if (r == -EAGAIN)
 		reflector_end(l->reflector, now, REFLECTOR_END_ABORTED, NULL);
 	else if (r < 0)

@@ -55,6 +55,8 @@ void line_log(struct line *l)
 
 	l->health = s.health;
 	l->errors = errors;
+	if (!l->name[0])
+		return;
 	switch (s.health) {
 	case REFLECTOR_FAILING:
 	case REFLECTOR_FORBIDDEN:

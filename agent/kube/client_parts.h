@@ -5,7 +5,7 @@
  *   client_line.c   one reflector, its transfer and its timer
  *   client_log.c    what is said of a reflector's health, and how often
  *   client_ask.c    requests of the owner reader
- *   client_get.c    single GETs
+ *   client_get.c    single GETs, and calls of other methods
  *
  * A line's timer stands at its machine's deadline or before. A deadline that moves
  * back, as every chunk of data makes it do, costs no timer: it fires early, asks,
@@ -22,8 +22,8 @@ struct line {
 	struct reflector *reflector;
 	struct http_xfer *xfer;
 	struct event *timer;
-	nsec_t armed; /* when it fires; NSEC_NEVER: it does not */
-	char *name;
+	nsec_t armed;		      /* when it fires; NSEC_NEVER: it does not */
+	char *name;		      /* empty: the log hears nothing of it */
 	enum reflector_health health; /* as told last */
 	uint64_t errors;	      /* the same */
 	nsec_t logged_at;	      /* the last word about a failure; 0: never */
@@ -48,6 +48,17 @@ struct get {
 	bool got, head_seen;
 	char message[256];
 	client_get_done done;
+	/* A raw one: `raw` instead of `done`. */
+	const char *accept;
+	struct buf body;
+	client_raw_done raw;
+	int status; /* of the answer that it failed with; 0: none */
+	/* A call: `called` instead of both. */
+	const char *method;
+	struct buf sent;
+	nsec_t timeout, retry_after;
+	void (*called)(void *ctx, const struct client_answer *a);
+	nsec_t started;
 	void *ctx;
 };
 
@@ -55,7 +66,7 @@ struct client {
 	struct client_opts o;
 	struct http *http;
 	struct kube_cred *cred;
-	struct line *lines;
+	struct line **lines;
 	unsigned n_lines;
 	struct owners *owners;
 	struct event *owners_timer;
@@ -67,12 +78,20 @@ struct client {
 	unsigned log_count, log_suppressed;
 };
 
+/* A request as it goes out. */
+struct client_http {
+	const char *method, *target, *accept; /* method NULL: GET */
+	struct str body;		      /* JSON; empty: none */
+	nsec_t timeout;			      /* of the whole; 0: none */
+	const struct http_ops *ops;
+	void *ctx;
+};
+
 /* client.c */
 void client_arm(struct event *timer, nsec_t now, nsec_t deadline);
 bool client_waits(struct client *c, nsec_t now); /* for credentials */
 /* 0; -EAGAIN while credentials are being fetched; -EACCES when there are none. */
-int client_request(struct client *c, const char *target, const char *accept, nsec_t total,
-		   const struct http_ops *ops, void *ctx, struct http_xfer **ret);
+int client_request(struct client *c, const struct client_http *q, struct http_xfer **ret);
 const char *client_request_error(const struct client *c, int r);
 enum reflector_end client_end_of(enum http_result how);
 
@@ -92,4 +111,5 @@ void asks_poll(struct client *c);
 void asks_stop(struct client *c);
 
 /* client_get.c */
-void get_close(struct get *g);
+/* Closes all without a word; calls only when they are named, too. */
+void gets_stop(struct client *c, bool calls);

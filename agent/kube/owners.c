@@ -136,6 +136,11 @@ enum reflector_action owners_poll(struct owners *o, nsec_t now, struct owners_re
 
 /* ---- birth and death ---- */
 
+void owners_tune(struct owners *o, nsec_t refresh)
+{
+	o->o.refresh = refresh ? refresh : DEFAULT_REFRESH;
+}
+
 int owners_new(const struct owners_opts *opts, struct owners **ret)
 {
 	assert(opts->ops && opts->ops->owner && opts->ops->gone && opts->ops->refused);
@@ -147,7 +152,7 @@ int owners_new(const struct owners_opts *opts, struct owners **ret)
 	o->o.max_known = opts->max_known ? opts->max_known : DEFAULT_KNOWN;
 	o->o.parallel = MIN(opts->parallel ? opts->parallel : DEFAULT_PARALLEL,
 			    (uint32_t)OWNERS_MAX_PARALLEL);
-	o->o.refresh = opts->refresh ? opts->refresh : DEFAULT_REFRESH;
+	owners_tune(o, opts->refresh);
 	o->o.refresh_space = opts->refresh_space ? opts->refresh_space : DEFAULT_REFRESH_SPACE;
 	o->o.refuse_after = opts->refuse_after ? opts->refuse_after : DEFAULT_REFUSE_AFTER;
 	o->o.idle = opts->idle ? opts->idle : DEFAULT_IDLE;

@@ -76,6 +76,8 @@ void owners_free(struct owners **o);
  * a maximum, counted; ask again at the next event. -ENOMEM.
  */
 int owners_want(struct owners *o, nsec_t now, const struct owner_ref *ref, struct str ns);
+/* owners_opts.refresh of answers from now on; 0: the default. */
+void owners_tune(struct owners *o, nsec_t refresh);
 /* Nobody refers to it any more. Unknown uids are ignored. */
 void owners_forget(struct owners *o, struct str uid);
 

@@ -199,6 +199,34 @@ static void set_defaults(struct reflector_opts *o)
 	o->watch_max_s = MAX(o->watch_max_s, o->watch_min_s);
 }
 
+void reflector_opts_tune(struct reflector_opts *o, const struct reflector_opts *from)
+{
+	o->page_size = from->page_size;
+	o->whole_lists = from->whole_lists;
+	o->no_streaming = from->no_streaming;
+	o->max_object = from->max_object;
+	o->first_byte = from->first_byte;
+	o->idle = from->idle;
+	o->watch_idle = from->watch_idle;
+	o->watch_min_s = from->watch_min_s;
+	o->watch_max_s = from->watch_max_s;
+	o->backoff_base = from->backoff_base;
+	o->backoff_cap = from->backoff_cap;
+}
+
+static void set_backoff(struct reflector *r)
+{
+	r->backoff.base = r->o.backoff_base ? r->o.backoff_base : BACKOFF_BASE;
+	r->backoff.cap = r->o.backoff_cap ? r->o.backoff_cap : BACKOFF_CAP;
+}
+
+void reflector_tune(struct reflector *r, const struct reflector_opts *o)
+{
+	reflector_opts_tune(&r->o, o);
+	set_defaults(&r->o);
+	set_backoff(r);
+}
+
 int reflector_new(const struct reflector_opts *o, struct reflector **ret)
 {
 	assert(o->ops && o->ops->list_begin && o->ops->object && o->ops->list_end);
@@ -225,8 +253,7 @@ int reflector_new(const struct reflector_opts *o, struct reflector **ret)
 	r->o.api_version = r->o.kind = (struct str){0};
 	rng_seed(&r->rng, o->seed);
 	backoff_init(&r->backoff);
-	r->backoff.base = o->backoff_base ? o->backoff_base : BACKOFF_BASE;
-	r->backoff.cap = o->backoff_cap ? o->backoff_cap : BACKOFF_CAP;
+	set_backoff(r);
 	r->list_wanted = true;
 	name_resource(r);
 	*ret = r;
@@ -257,6 +284,8 @@ struct reflector_status reflector_status(const struct reflector *r)
 		.health = r->health,
 		.ever_synced = r->ever_synced,
 		.since = r->since,
+		.heard = r->heard,
+		.bookmarks = r->server_bookmarks,
 		.text = r->text,
 	};
 }

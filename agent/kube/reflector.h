@@ -50,6 +50,9 @@ struct reflector_status {
 	enum reflector_health health;
 	bool ever_synced; /* there has been a complete list */
 	nsec_t since;	  /* when this health began; it goes on over retries */
+	nsec_t heard;	  /* the last event, bookmark or complete list, or the last time the server
+			   * took a watch; 0: never */
+	bool bookmarks;	  /* this server sends them: silence means something */
 	const char
 		*text; /* why, for people: "pods: ..."; borrowed until the next call, may be "" */
 };
@@ -92,6 +95,7 @@ struct reflector_opts {
 			       * with a selector would else make the server read everything */
 	bool no_streaming;    /* lists in pages only */
 	bool no_protobuf;     /* JSON only */
+	bool raw;	      /* JSON only, and each object's bytes with it (object.raw) */
 	bool *no_streaming_shared; /* set when this server refuses streaming lists, so that others
 				    * need not ask; may be NULL, must outlive the reflector */
 	struct budget *budget;	   /* shared; may be NULL (no limit), must outlive the reflector */
@@ -148,6 +152,12 @@ struct reflector_counters {
 /* 0, -ENOMEM or -EINVAL (path empty or too long). Nothing is requested before the first poll. */
 int reflector_new(const struct reflector_opts *o, struct reflector **ret);
 void reflector_free(struct reflector **r);
+
+/* Takes the sizes and times of `o`, its pages and whether it streams lists, from the next request
+ * on; times also for the transfer under way. Nothing is dropped. Poll afterwards. */
+void reflector_tune(struct reflector *r, const struct reflector_opts *o);
+/* The same for options of reflectors that are still to be made. */
+void reflector_opts_tune(struct reflector_opts *o, const struct reflector_opts *from);
 
 /* What to do now, and when to poll again at the latest (NSEC_NEVER: only after another call).
  * ret_request is filled for START. */

@@ -96,6 +96,7 @@ static int open_decoder(struct reflector *r, enum decode_body body)
 		.format = r->format,
 		.body = body,
 		.shape = r->o.shape,
+		.raw = r->o.raw,
 		.max_object = r->o.max_object,
 		.labels = r->o.labels,
 		.n_labels = r->o.n_labels,
@@ -191,6 +192,7 @@ int reflector_response(struct reflector *r, nsec_t now, int status, struct str c
 	if (t->kind != TRANSFER_PAGE)
 		r->counters.watches++;
 	if (t->kind == TRANSFER_WATCH) {
+		r->heard = now;
 		backoff_good(&r->backoff, now);
 		t->settle_at = now + WATCH_SETTLE;
 	} else if (!r->cont) {

@@ -39,6 +39,7 @@ static void complete(struct reflector *r)
 	r->pages_once = false;
 	r->expired_tokens = r->protobuf_errors = r->stuck = 0;
 	r->ever_synced = r->just_listed = true;
+	r->heard = r->now;
 	r->counters.lists++;
 	r->o.ops->list_end(r->o.ctx);
 	reflector_tell(r, REFLECTOR_SYNCED, "");

@@ -99,7 +99,7 @@ struct reflector {
 	struct transfer t;
 
 	enum reflector_health health;
-	nsec_t since;
+	nsec_t since, heard;
 	char text[REFLECTOR_MAX_TEXT];
 	struct reflector_counters counters;
 };

@@ -102,7 +102,7 @@ int request_make(struct reflector *r, struct reflector_request *ret)
 		.accept = accept_header((struct accept_form){
 			.metadata_only = r->o.metadata_only && !r->plain_only,
 			.list = page,
-			.protobuf = !r->o.no_protobuf && !r->json_only,
+			.protobuf = !r->o.no_protobuf && !r->o.raw && !r->json_only,
 		}),
 		.watch = !page,
 	};

@@ -17,6 +17,7 @@
 void watch_moved(struct reflector *r, struct str version)
 {
 	(void)rv_set(&r->rv, version);
+	r->heard = r->now;
 	r->t.progress = true;
 	r->stuck = r->protobuf_errors = 0;
 	if (r->t.settle_at != NSEC_NEVER) {

@@ -10,15 +10,26 @@
 #define MAX_NAME 253
 
 static const struct {
+	const char *api_version, *root, *plural;
 	enum kind kind;
 	enum decode_shape shape;
 	bool metadata_only;
-	const char *api_version, *root, *plural;
+	bool place; /* only with watchset_opts.places */
+	bool no_ns; /* is in no namespace */
 } kinds[] = {
-	{KIND_POD, SHAPE_POD, false, "v1", "/api/v1", "pods"},
-	{KIND_REPLICASET, SHAPE_META, true, "apps/v1", "/apis/apps/v1", "replicasets"},
-	{KIND_JOB, SHAPE_META, true, "batch/v1", "/apis/batch/v1", "jobs"},
+	{"v1", "/api/v1", "pods", KIND_POD, SHAPE_POD, false, false, false},
+	{"apps/v1", "/apis/apps/v1", "replicasets", KIND_REPLICASET, SHAPE_META, true, false,
+	 false},
+	{"batch/v1", "/apis/batch/v1", "jobs", KIND_JOB, SHAPE_META, true, false, false},
+	{"v1", "/api/v1", "services", KIND_SERVICE, SHAPE_SERVICE, false, true, false},
+	{"v1", "/api/v1", "nodes", KIND_NODE, SHAPE_NODE, false, true, true},
 };
+
+/* Node scope watches pods alone. */
+static bool wanted(size_t k, const struct watchset_opts *o)
+{
+	return kinds[k].kind == KIND_POD || (!o->node_name && (!kinds[k].place || o->places));
+}
 
 static bool good_name(struct str s)
 {
@@ -74,12 +85,15 @@ static bool seen_before(const struct watchset_opts *o, size_t i)
 
 static int add_all(struct watchset *w, const struct watchset_opts *o)
 {
-	size_t n_kinds = o->node_name ? 1 : ARRAY_SIZE(kinds);
 	int r = 0;
 
-	for (size_t k = 0; r == 0 && k < n_kinds; k++) {
-		if (o->n_namespaces == 0)
+	for (size_t k = 0; r == 0 && k < ARRAY_SIZE(kinds); k++) {
+		if (!wanted(k, o))
+			continue;
+		if (o->n_namespaces == 0 || kinds[k].no_ns) {
 			r = add(w, k, (struct str){0}, o);
+			continue;
+		}
 		for (size_t i = 0; r == 0 && i < o->n_namespaces; i++)
 			if (!seen_before(o, i))
 				r = add(w, k, o->namespaces[i], o);
@@ -87,10 +101,21 @@ static int add_all(struct watchset *w, const struct watchset_opts *o)
 	return r;
 }
 
+/* Lines at most: namespaces that come twice are counted twice. */
+static size_t count(const struct watchset_opts *o)
+{
+	size_t n = 0;
+
+	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
+		if (wanted(k, o))
+			n += kinds[k].no_ns ? 1 : MAX(o->n_namespaces, (size_t)1);
+	return n;
+}
+
 int watchset_make(const struct watchset_opts *o, struct watchset *ret)
 {
 	_watchset_ struct watchset w = {0};
-	size_t n = MAX(o->n_namespaces, (size_t)1) * ARRAY_SIZE(kinds);
+	size_t n = count(o);
 
 	if (o->node_name && !good_name(str_of(o->node_name)))
 		return -EINVAL;

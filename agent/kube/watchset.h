@@ -4,10 +4,11 @@
  *
  *   node      pods of one node (spec.nodeName is the one pod field that servers index);
  *             owners are read one by one
- *   cluster   pods, and ReplicaSets and Jobs as metadata alone
+ *   cluster   pods, and ReplicaSets and Jobs as metadata alone; where flows are
+ *             named, Services and Nodes for their addresses
  *
  * With namespaces there is one line per namespace and kind: each needs only a
- * Role there, and fails and recovers alone.
+ * Role there, and fails and recovers alone. Nodes are in no namespace: one line.
  */
 #pragma once
 
@@ -18,7 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define WATCHSET_MAX 3072 /* lines: about 1,000 namespaces; more is -EMSGSIZE */
+#define WATCHSET_MAX 3072 /* lines: about 1,000 namespaces (750 with places); more is -EMSGSIZE */
 
 struct watch_spec {
 	enum kind kind;
@@ -39,6 +40,7 @@ struct watchset_opts {
 	const char *node_name; /* NULL: cluster scope */
 	const struct str *namespaces;
 	size_t n_namespaces;	    /* 0: all */
+	bool places;		    /* cluster scope: Services and Nodes, too */
 	const char *label_selector; /* of pods alone: owners carry other labels; may be NULL */
 };
 

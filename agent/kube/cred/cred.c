@@ -68,6 +68,11 @@ void kube_cred_refused(struct kube_cred *c, nsec_t now)
 	c->have_answer = false; /* the bytes stay: requests under way have their own copy */
 }
 
+void kube_cred_tune(struct kube_cred *c, nsec_t exec_timeout)
+{
+	c->o.exec_timeout = exec_timeout;
+}
+
 const char *kube_cred_error(const struct kube_cred *c)
 {
 	return c->error;

@@ -64,6 +64,9 @@ int kube_cred_new(const struct kube_cred_opts *o, struct kube_cred **ret, struct
 /* Ends a plugin that runs. */
 void kube_cred_free(struct kube_cred **c);
 
+/* exec_timeout of the next runs; 0: the default. */
+void kube_cred_tune(struct kube_cred *c, nsec_t exec_timeout);
+
 /* Looks at the files at most once a second. `now` is monotonic. */
 enum kube_cred_state kube_cred_get(struct kube_cred *c, nsec_t now, struct kube_access *ret);
 /* The server answered 401: files are read and the plugin is run anew, whatever their age, unless

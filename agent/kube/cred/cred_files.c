@@ -6,8 +6,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "http/token.h"
 #include "kube/cred/pem.h"
-#include "kube/cred/token.h"
 
 #include <errno.h>
 #include <stdio.h>

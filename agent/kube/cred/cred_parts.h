@@ -8,10 +8,10 @@
  */
 #pragma once
 
+#include "http/watched_file.h"
 #include "kube/cred/cred.h"
 #include "kube/cred/exec_cred.h"
 #include "kube/cred/kubeconfig.h"
-#include "kube/cred/watched_file.h"
 
 #define CRED_ERROR_MAX 1024 /* bytes of an error text, cut */
 

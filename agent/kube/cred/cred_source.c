@@ -2,7 +2,7 @@
 #include "kube/cred/cred_parts.h"
 
 #include "base/mem.h"
-#include "kube/cred/server_url.h"
+#include "base/server_url.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@ static bool given(const char *s)
 
 static int from_url(struct kube_cred *c, const struct kube_cred_opts *o, struct buf *e)
 {
-	const char *why = server_url_wrong(o->api_server);
+	const char *why = server_url_wrong(str_of(o->api_server));
 	int r;
 
 	if (why) {
@@ -74,7 +74,7 @@ static int cluster_url(struct kube_cred *c, const char *host, const char *port, 
 		c->url = NULL;
 		return -ENOMEM;
 	}
-	why = server_url_wrong(c->url);
+	why = server_url_wrong(str_of(c->url));
 	if (!why)
 		return 0;
 	(void)buf_printf(

@@ -2,7 +2,7 @@
 #include "kube/cred/kubeconfig_parts.h"
 
 #include "base/mem.h"
-#include "kube/cred/watched_file.h"
+#include "http/watched_file.h"
 
 #include <errno.h>
 #include <stdio.h>

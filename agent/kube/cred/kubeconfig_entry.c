@@ -2,9 +2,9 @@
 #include "kube/cred/kubeconfig_parts.h"
 
 #include "base/mem.h"
+#include "base/server_url.h"
+#include "http/token.h"
 #include "kube/cred/pem.h"
-#include "kube/cred/server_url.h"
-#include "kube/cred/token.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -59,14 +59,16 @@ static int server_read(const struct yaml_map *m, struct kubeconfig *k)
 {
 	static const char *const proxies[] = {"http://", "https://", "socks5://", "socks5h://",
 					      NULL};
+	const char *why;
 	int r = yaml_map_text(m, "server", &k->server);
 
 	if (r < 0)
 		return r;
 	if (!k->server)
 		return yaml_fail(m, NULL, "server", "is missing; expected https://HOST:PORT");
-	if (server_url_wrong(k->server))
-		return yaml_fail(m, NULL, "server", "%s", server_url_wrong(k->server));
+	why = server_url_wrong(str_of(k->server));
+	if (why)
+		return yaml_fail(m, NULL, "server", "%s", why);
 	server_url_trim(k->server);
 	r = yaml_map_text(m, "tls-server-name", &k->server_name);
 	if (r < 0)
