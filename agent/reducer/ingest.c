@@ -2,7 +2,7 @@
 
 #include "base/buf.h"
 #include "proto/batch.h"
-#include "proto/reader.h"
+#include "reducer/ingest_state.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,19 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ERROR_MAX  256
-#define OLDEST	   9  /* minor version: below 0.9.0 the reducer closes */
-#define NAME_SHOWN 80 /* bytes of a uid or name that an error line shows */
-
-struct ingest {
-	struct ingest_opts o;
-	struct wire_reader *reader;
-	char *host; /* NULL before connect */
-	uint8_t collector;
-	uint64_t epoch, messages;
-	nsec_t last_data;
-	bool connected, closed;
-};
+#define ERROR_MAX 256
+#define OLDEST	  9 /* minor version: below 0.9.0 the reducer closes */
 
 int ingest_new(const struct ingest_opts *o, nsec_t now, struct ingest **ret)
 {
@@ -37,6 +26,7 @@ int ingest_new(const struct ingest_opts *o, nsec_t now, struct ingest **ret)
 		free(in);
 		return r;
 	}
+	spans_init(in);
 	*ret = in;
 	return 0;
 }
@@ -47,6 +37,7 @@ void ingest_free(struct ingest **inp)
 
 	if (!in)
 		return;
+	spans_done(in);
 	(void)reducer_table_drop_all(in->o.table, in->o.number);
 	if (in->host && *in->host && in->epoch)
 		reducer_table_set_epoch(in->o.table, str_of(in->host), in->epoch);
@@ -62,8 +53,7 @@ static void tell(struct ingest *in, const struct ingest_effect *e)
 		in->o.hook(in->o.arg, e);
 }
 
-__attribute__((format(printf, 4, 5))) static void
-complain(struct ingest *in, const struct wire_msg *m, bool fatal, const char *fmt, ...)
+void ingest_complain(struct ingest *in, const struct wire_msg *m, bool fatal, const char *fmt, ...)
 {
 	char line[ERROR_MAX];
 	va_list ap;
@@ -75,12 +65,6 @@ complain(struct ingest *in, const struct wire_msg *m, bool fatal, const char *fm
 	tell(in, &(struct ingest_effect){
 			 .type = INGEST_ERROR, .msg = m, .error = line, .fatal = fatal});
 }
-
-/* The reducer closes the connection for this. */
-#define fail(in, m, ...) (complain(in, m, true, __VA_ARGS__), -EBADMSG)
-/* The reducer takes it, but an agent should not send it. */
-#define warn(in, m, ...) complain(in, m, false, __VA_ARGS__)
-#define SHOWN(s)	 (int)((s).n < NAME_SHOWN ? (s).n : NAME_SHOWN), (s).n ? (s).p : ""
 
 static int on_version(struct ingest *in, const struct wire_msg *m)
 {
@@ -246,6 +230,18 @@ static bool before_connect(uint16_t id)
 	       id == WIRE_api_key;
 }
 
+/* What is told of flows; the rest changes nothing here. */
+static int on_flow(struct ingest *in, const struct wire_msg *m)
+{
+	int r = ingest_tcp(in, m);
+
+	if (r == 1)
+		r = ingest_udp(in, m);
+	if (r == 1)
+		r = ingest_proc(in, m);
+	return r == 1 ? 0 : r;
+}
+
 static int dispatch(struct ingest *in, const struct wire_msg *m)
 {
 	switch (m->desc->id) {
@@ -267,7 +263,7 @@ static int dispatch(struct ingest *in, const struct wire_msg *m)
 		return on_delete(in, m);
 	default:
 		tell(in, &(struct ingest_effect){.type = INGEST_MESSAGE, .msg = m});
-		return 0;
+		return on_flow(in, m);
 	}
 }
 
@@ -318,6 +314,7 @@ int ingest_push(struct ingest *in, struct str bytes, nsec_t now)
 		return -EBADMSG;
 	if (bytes.n)
 		in->last_data = now;
+	traffic_tick(reducer_table_traffic(in->o.table), now);
 	while (r == 0) {
 		r = wire_reader_next(in->reader, &bytes, &e);
 		if (r == -EAGAIN)

@@ -4,6 +4,7 @@
 #include "base/index.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "reducer/traffic.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -25,7 +26,8 @@ struct host {
 
 struct reducer_table {
 	struct hash_seed seed;
-	struct index by_uid;
+	struct index by_uid, by_container; /* both to pods */
+	struct traffic *traffic;
 	struct pool pods;
 	uint32_t max_containers, n_containers;
 	struct host *hosts;
@@ -40,8 +42,13 @@ int reducer_table_new(const struct reducer_table_opts *o, struct reducer_table *
 		return -ENOMEM;
 	hash_seed_init(&t->seed);
 	index_init(&t->by_uid);
+	index_init(&t->by_container);
 	pool_init(&t->pods, sizeof(struct pod), o->max_pods ? o->max_pods : REDUCER_MAX_PODS);
 	t->max_containers = o->max_containers ? o->max_containers : REDUCER_MAX_CONTAINERS;
+	if (traffic_new(&t->traffic) < 0) {
+		reducer_table_free(&t);
+		return -ENOMEM;
+	}
 	*ret = t;
 	return 0;
 }
@@ -52,10 +59,28 @@ static void container_done(struct reducer_container *c)
 	free((void *)(uintptr_t)c->id.p);
 }
 
-static void pod_done(struct reducer_table *t, struct pod *p)
+/* "containerd://abc" and "abc" are one container. */
+static struct str bare_id(struct str id)
 {
-	for (uint32_t i = 0; i < p->pub.n_containers; i++)
+	for (size_t i = 0; i + 3 <= id.n; i++)
+		if (memcmp(id.p + i, "://", 3) == 0)
+			return str_from(id, i + 3);
+	return id;
+}
+
+static uint32_t hash_of(const struct reducer_table *t, struct str uid)
+{
+	return (uint32_t)hash_bytes(&t->seed, uid.p, uid.n);
+}
+
+static void pod_done(struct reducer_table *t, pool_id id)
+{
+	struct pod *p = pool_at(&t->pods, id);
+
+	for (uint32_t i = 0; i < p->pub.n_containers; i++) {
+		index_del(&t->by_container, hash_of(t, bare_id(p->pub.containers[i].id)), id);
 		container_done(&p->pub.containers[i]);
+	}
 	t->n_containers -= p->pub.n_containers;
 	free(p->pub.containers);
 	free(p->pub.holders);
@@ -70,23 +95,20 @@ void reducer_table_free(struct reducer_table **tp)
 	if (!t)
 		return;
 	for (uint32_t id = 1; id <= t->pods.next; id++) {
-		struct pod *p = pool_at(&t->pods, id);
+		const struct pod *p = pool_at(&t->pods, id);
 
 		if (p->used)
-			pod_done(t, p);
+			pod_done(t, id);
 	}
 	for (size_t i = 0; i < t->n_hosts; i++)
 		free(t->hosts[i].name);
 	free(t->hosts);
 	pool_done(&t->pods);
 	index_done(&t->by_uid);
+	index_done(&t->by_container);
+	traffic_free(&t->traffic);
 	free(t);
 	*tp = NULL;
-}
-
-static uint32_t hash_of(const struct reducer_table *t, struct str uid)
-{
-	return (uint32_t)hash_bytes(&t->seed, uid.p, uid.n);
 }
 
 static pool_id find(const struct reducer_table *t, struct str uid)
@@ -180,7 +202,7 @@ static int create(struct reducer_table *t, uint32_t holder, const struct reducer
 	if (r == 0)
 		r = index_put(&t->by_uid, hash_of(t, from->uid), id);
 	if (r < 0) {
-		pod_done(t, p);
+		pod_done(t, id);
 		pool_release(&t->pods, id);
 	}
 	return r;
@@ -197,15 +219,6 @@ int reducer_table_put(struct reducer_table *t, uint32_t holder, const struct red
 	p = pool_at(&t->pods, id);
 	r = hold(p, holder);
 	return r < 0 ? r : pod_set(p, from);
-}
-
-/* "containerd://abc" and "abc" are one container. */
-static struct str bare_id(struct str id)
-{
-	for (size_t i = 0; i + 3 <= id.n; i++)
-		if (memcmp(id.p + i, "://", 3) == 0)
-			return str_from(id, i + 3);
-	return id;
 }
 
 static bool has_container(const struct reducer_pod *p, struct str id)
@@ -234,6 +247,8 @@ int reducer_table_add_container(struct reducer_table *t, struct str uid,
 		return -ENOSPC;
 	r = grow((void **)&p->pub.containers, &p->cap_containers, p->pub.n_containers,
 		 sizeof(*mine));
+	if (r == 0)
+		r = index_reserve(&t->by_container, 1);
 	if (r < 0)
 		return r;
 	text = malloc(c->id.n + c->name.n + c->image.n + 1);
@@ -243,6 +258,7 @@ int reducer_table_add_container(struct reducer_table *t, struct str uid,
 	mine->id = keep(&text, c->id);
 	mine->name = keep(&text, c->name);
 	mine->image = keep(&text, c->image);
+	(void)index_put(&t->by_container, hash_of(t, bare_id(mine->id)), id);
 	t->n_containers++;
 	return 0;
 }
@@ -256,7 +272,7 @@ static void unhold(struct reducer_table *t, pool_id id, uint32_t at)
 	if (p->pub.n_holders)
 		return;
 	index_del(&t->by_uid, hash_of(t, p->pub.uid), id);
-	pod_done(t, p);
+	pod_done(t, id);
 	pool_release(&t->pods, id);
 }
 
@@ -315,6 +331,26 @@ const struct reducer_pod *reducer_table_find(const struct reducer_table *t, stru
 	pool_id id = find(t, uid);
 
 	return id ? &((const struct pod *)pool_at(&t->pods, id))->pub : NULL;
+}
+
+const struct reducer_pod *reducer_table_by_container(const struct reducer_table *t, struct str id)
+{
+	const uint32_t hash = hash_of(t, id);
+	uint32_t at, pod;
+
+	for (pod = index_first(&t->by_container, hash, &at); pod;
+	     pod = index_next(&t->by_container, hash, &at)) {
+		const struct pod *p = pool_at(&t->pods, pod);
+
+		if (has_container(&p->pub, id))
+			return &p->pub;
+	}
+	return NULL;
+}
+
+struct traffic *reducer_table_traffic(const struct reducer_table *t)
+{
+	return t->traffic;
 }
 
 const struct reducer_pod *reducer_table_next(const struct reducer_table *t, uint32_t *at)

@@ -2,7 +2,8 @@
  * What the reference reducer knows: the pods and containers that its agents
  * have announced. A pod is shared by the connections that hold it and goes
  * with the last of them; containers go with their pod (the reducer's own
- * rules). Strings are kept as sent; the real reducer cuts them to 64 bytes.
+ * rules). Strings are kept as sent; the real reducer cuts them to 64 bytes. Flows,
+ * which are looked up in it, are beside it (traffic.h).
  *
  * Pure state: no I/O, no clock. One owner, one thread.
  */
@@ -39,6 +40,7 @@ struct reducer_table_opts {
 #define REDUCER_MAX_CONTAINERS 600000
 
 struct reducer_table;
+struct traffic;
 
 /* 0 or -ENOMEM. */
 int reducer_table_new(const struct reducer_table_opts *o, struct reducer_table **ret);
@@ -63,6 +65,11 @@ bool reducer_pod_held_by(const struct reducer_pod *p, uint32_t holder);
 const struct reducer_pod *reducer_table_next(const struct reducer_table *t, uint32_t *at);
 uint32_t reducer_table_pods(const struct reducer_table *t);
 uint32_t reducer_table_containers(const struct reducer_table *t);
+
+/* The pod that has a container of that id (given without its scheme), NULL when none has. */
+const struct reducer_pod *reducer_table_by_container(const struct reducer_table *t, struct str id);
+/* Who talks to whom; lives as long as the table. */
+struct traffic *reducer_table_traffic(const struct reducer_table *t);
 
 /* The last epoch of an agent's connections that have closed, by host name; 0: not known. Kept for
  * the last 4096 hosts. */

@@ -40,6 +40,7 @@ static enum announce_owner owner_of(const struct workload *w)
 	case KIND_OTHER:
 	case KIND_POD:
 	case KIND_NODE:
+	case KIND_SERVICE:
 	case KIND_STATEFULSET:
 	case KIND_DAEMONSET:
 	case _KIND_MAX:

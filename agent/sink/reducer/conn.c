@@ -52,6 +52,8 @@ struct conn {
 
 	char peer[DIAL_MAX_TEXT], error[DIAL_MAX_TEXT];
 	uint64_t connects, failures, losses, stalls;
+	nsec_t behind;	   /* up: when the first of what waits came up; 0: nothing waits */
+	struct hist sends; /* such waits, ended by the socket */
 };
 
 static void on_read(struct bufferevent *bev, void *ctx);
@@ -88,6 +90,8 @@ void conn_wake(struct conn *c)
 	if (c->woken || (c->state != CONN_UP && c->state != CONN_STOPPING))
 		return;
 	c->woken = true;
+	if (!c->behind)
+		c->behind = clock_mono();
 	event_active(c->idle, 0, 0);
 	arm(c->late, CONN_LATE);
 }
@@ -99,6 +103,7 @@ static void drop_stream(struct conn *c)
 	if (c->bev)
 		bufferevent_free(c->bev);
 	c->bev = NULL;
+	c->behind = 0;
 	c->peer[0] = '\0';
 	session_disconnected(c->session);
 }
@@ -214,6 +219,8 @@ static void pump(struct conn *c)
 		finish_stop(c);
 		return;
 	}
+	if (r == 0 && !pending(c)) /* there was nothing to tell */
+		c->behind = 0;
 	arm_timer(c, now);
 }
 
@@ -260,6 +267,15 @@ static void on_stream(struct bufferevent *bev, short what, void *ctx)
 		lost(c, e ? evutil_socket_error_to_string(e) : "TLS failed");
 }
 
+/* All that waited has gone; what came up meanwhile waits from now on. */
+static void note_sent(struct conn *c, nsec_t now)
+{
+	if (!c->behind || session_output(c->session).n)
+		return;
+	hist_add(&c->sends, now - c->behind);
+	c->behind = c->woken ? now : 0;
+}
+
 /* Every byte the socket takes is a sign of life. */
 static void on_drained(struct evbuffer *out, const struct evbuffer_cb_info *info, void *ctx)
 {
@@ -272,6 +288,8 @@ static void on_drained(struct evbuffer *out, const struct evbuffer_cb_info *info
 	if (c->stalled)
 		log_info("reducer %s: takes bytes again", c->name);
 	c->stalled = false;
+	if (info->orig_size + info->n_added == info->n_deleted)
+		note_sent(c, c->progress);
 }
 
 static void check_stall(struct conn *c, nsec_t now)
@@ -430,6 +448,18 @@ static int init_name(struct conn *c, const struct conn_opts *o)
 	return n < 0 ? -ENOMEM : 0;
 }
 
+static void set_backoff(struct conn *c, nsec_t min, nsec_t max)
+{
+	c->backoff.base = min ? min : BACKOFF_BASE;
+	c->backoff.cap = max ? max : BACKOFF_CAP;
+}
+
+void conn_tune(struct conn *c, nsec_t connect_timeout, nsec_t backoff_min, nsec_t backoff_max)
+{
+	set_backoff(c, backoff_min, backoff_max);
+	dial_tune(c->dial, connect_timeout ? connect_timeout : CONN_CONNECT_TIMEOUT);
+}
+
 int conn_new(const struct conn_opts *o, struct conn **ret)
 {
 	struct conn *c = calloc(1, sizeof(*c));
@@ -443,12 +473,10 @@ int conn_new(const struct conn_opts *o, struct conn **ret)
 	c->stall_warn = o->stall_warn ? o->stall_warn : CONN_STALL_WARN;
 	c->stall_max = o->stall_max ? o->stall_max : CONN_STALL_MAX;
 	c->remind = o->remind ? o->remind : CONN_REMIND;
+	hist_init(&c->sends, hist_wide, HIST_WIDE);
 	rng_seed(&c->rng, o->seed);
 	backoff_init(&c->backoff);
-	if (o->backoff_min)
-		c->backoff.base = o->backoff_min;
-	if (o->backoff_max)
-		c->backoff.cap = o->backoff_max;
+	set_backoff(c, o->backoff_min, o->backoff_max);
 	r = init_name(c, o);
 	if (r == 0)
 		r = init_events(c);
@@ -492,6 +520,27 @@ void conn_start(struct conn *c)
 	dial_start(c->dial);
 }
 
+void conn_drop(struct conn *c)
+{
+	const struct linger at_once = {.l_onoff = 1};
+
+	if (c->state == CONN_IDLE)
+		return;
+	if (c->bev)
+		(void)setsockopt(bufferevent_getfd(c->bev), SOL_SOCKET, SO_LINGER, &at_once,
+				 sizeof(at_once));
+	if (c->state == CONN_STOPPING) {
+		stop_done(c);
+		return;
+	}
+	dial_cancel(c->dial);
+	(void)evtimer_del(c->timer);
+	drop_stream(c);
+	c->down_at = 0;
+	c->error[0] = '\0';
+	set_state(c, CONN_IDLE);
+}
+
 void conn_stop(struct conn *c, nsec_t grace, void (*stopped)(void *ctx), void *ctx)
 {
 	if (c->state == CONN_STOPPING)
@@ -509,11 +558,14 @@ void conn_status(const struct conn *c, struct conn_status *ret)
 	*ret = (struct conn_status){
 		.state = c->state,
 		.since = c->since,
+		.down_at = c->down_at,
 		.peer = c->peer,
 		.error = c->error,
 		.connects = c->connects,
 		.failures = c->failures,
 		.losses = c->losses,
 		.stalls = c->stalls,
+		.behind = c->bev ? c->behind : c->down_at,
+		.sends = &c->sends,
 	};
 }

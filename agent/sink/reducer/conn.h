@@ -12,6 +12,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/hist.h"
 #include "sink/reducer/session.h"
 
 #include <stdbool.h>
@@ -58,6 +59,11 @@ int conn_new(const struct conn_opts *o, struct conn **ret);
 /* After conn_stop's `stopped`, or when the loop does not run any more. */
 void conn_free(struct conn **c);
 void conn_start(struct conn *c);
+/* At once: what was not taken is lost, also what the kernel still holds (the peer sees a reset),
+ * and nothing is dialled until the next conn_start. */
+void conn_drop(struct conn *c);
+/* Times of the next tries, 0: the defaults. A connection that is there stays. */
+void conn_tune(struct conn *c, nsec_t connect_timeout, nsec_t backoff_min, nsec_t backoff_max);
 /* Something may be there to tell: after every change of the inventory or the session. Cheap. */
 void conn_wake(struct conn *c);
 /* Sends what the reducer still takes, ends with FIN, never later than `grace` (0:
@@ -67,8 +73,13 @@ void conn_stop(struct conn *c, nsec_t grace, void (*stopped)(void *ctx), void *c
 struct conn_status {
 	enum conn_state state;
 	nsec_t since;	   /* monotonic */
+	nsec_t down_at;	   /* the first failure since there was a connection; 0: none */
 	const char *peer;  /* address while up, else ""; borrowed until the next turn of the loop */
 	const char *error; /* why there is no connection, or "" */
 	uint64_t connects, failures, losses, stalls;
+	nsec_t behind;		  /* since when something waits to be sent, or there is no
+				   * connection; 0: nothing waits */
+	const struct hist *sends; /* how long what was to be sent waited, until the socket had taken
+				   * all of it; borrowed */
 };
 void conn_status(const struct conn *c, struct conn_status *ret);

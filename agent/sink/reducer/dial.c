@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "http/lookup.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -15,30 +16,15 @@
 
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
-#include <event2/dns.h>
 #include <event2/event.h>
 #include <event2/util.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-struct dial_addr {
-	struct sockaddr_storage sa;
-	int len;
-};
-
-/* A lookup outlives the dial that wanted it: the resolver calls back after a cancel, too. */
-struct lookup {
-	struct dial *d; /* for `lookups` alone when it is no longer wanted */
-	struct evdns_getaddrinfo_request *req;
-	bool wanted;
-};
-
 struct dial {
 	struct event_base *base;
-	struct evdns_base *dns;
-	char *host, *resolv_conf;
-	uint16_t port;
+	char *host;
 	nsec_t timeout;
 	SSL_CTX *tls; /* NULL: plain */
 	struct rng rng;
@@ -47,9 +33,8 @@ struct dial {
 
 	struct event *timer; /* the limit of the step under way; or the next step is due at once */
 	struct lookup *lookup;
-	unsigned int lookups; /* not yet called back */
 	struct bufferevent *bev;
-	struct dial_addr addrs[DIAL_MAX_ADDRS];
+	struct lookup_addr addrs[DIAL_MAX_ADDRS];
 	unsigned int n_addrs, next;
 	bool running, timed;	    /* timed: the timer stands for a limit */
 	char reason[DIAL_MAX_TEXT]; /* of the last failure */
@@ -66,12 +51,6 @@ static void after(struct dial *d, nsec_t delay, bool is_limit)
 
 	d->timed = is_limit;
 	(void)evtimer_add(d->timer, &tv);
-}
-
-static void evdns_log(int is_warning, const char *text)
-{
-	(void)is_warning;
-	log_debug("resolver: %s", text);
 }
 
 /* ---- TLS ------------------------------------------------------------------------------------- */
@@ -154,15 +133,6 @@ static bool tls_reason(struct dial *d)
 
 /* ---- one address ----------------------------------------------------------------------------- */
 
-static void print_addr(const struct dial_addr *a, char *out, size_t n)
-{
-	char host[NI_MAXHOST] = "?", port[NI_MAXSERV] = "?";
-
-	(void)getnameinfo((const struct sockaddr *)&a->sa, (socklen_t)a->len, host, sizeof(host),
-			  port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
-	(void)snprintf(out, n, a->sa.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
-}
-
 /* Ends the start; `bev` is handed over. */
 static void finish(struct dial *d, struct bufferevent *bev, const char *text)
 {
@@ -181,12 +151,11 @@ static void drop_stream(struct dial *d)
 /* This address is no good. */
 static void give_up_addr(struct dial *d, const char *reason)
 {
-	char addr[NI_MAXHOST + NI_MAXSERV + 4];
+	char addr[LOOKUP_TEXT_MAX];
 
 	if (reason && !certificate_told(d))
 		(void)snprintf(d->reason, sizeof(d->reason), "%s", reason);
-	print_addr(&d->addrs[d->next - 1], addr, sizeof(addr));
-	log_debug("reducer %s: %s", addr, d->reason);
+	log_debug("reducer %s: %s", lookup_print(&d->addrs[d->next - 1], false, addr), d->reason);
 	drop_stream(d);
 	after(d, 0, false);
 }
@@ -194,14 +163,13 @@ static void give_up_addr(struct dial *d, const char *reason)
 static void connected(struct dial *d)
 {
 	struct bufferevent *bev = TAKE_PTR(d->bev);
-	char addr[NI_MAXHOST + NI_MAXSERV + 4];
+	char addr[LOOKUP_TEXT_MAX];
 	const int one = 1;
 
 	/* Batches are whole; waiting for more bytes only delays them. */
 	(void)setsockopt(bufferevent_getfd(bev), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	bufferevent_setcb(bev, NULL, NULL, NULL, NULL);
-	print_addr(&d->addrs[d->next - 1], addr, sizeof(addr));
-	finish(d, bev, addr);
+	finish(d, bev, lookup_print(&d->addrs[d->next - 1], false, addr));
 }
 
 static void on_stream(struct bufferevent *bev, short what, void *ctx)
@@ -242,7 +210,7 @@ static struct bufferevent *new_stream(const struct dial *d)
 
 static void try_next(struct dial *d)
 {
-	const struct dial_addr *a;
+	const struct lookup_addr *a;
 
 	if (d->next == d->n_addrs) {
 		finish(d, NULL, d->reason);
@@ -256,114 +224,27 @@ static void try_next(struct dial *d)
 	}
 	bufferevent_setcb(d->bev, NULL, NULL, on_stream, d);
 	after(d, d->timeout, true);
-	if (bufferevent_socket_connect(d->bev, (const struct sockaddr *)&a->sa, a->len) < 0)
+	if (bufferevent_socket_connect(d->bev, (const struct sockaddr *)&a->sa, (int)a->len) < 0)
 		give_up_addr(d, evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
 }
 
 /* ---- resolving ------------------------------------------------------------------------------- */
 
-static void add_addrs(struct dial *d, const struct addrinfo *list)
+static void on_lookup(void *ctx, const struct lookup_addr *v, unsigned int n, const char *text)
 {
-	for (const struct addrinfo *i = list; i && d->n_addrs < DIAL_MAX_ADDRS; i = i->ai_next) {
-		struct dial_addr *a = &d->addrs[d->n_addrs];
+	struct dial *d = ctx;
 
-		if (i->ai_addrlen > sizeof(a->sa))
-			continue;
-		memcpy(&a->sa, i->ai_addr, i->ai_addrlen);
-		a->len = (int)i->ai_addrlen;
-		d->n_addrs++;
-	}
+	d->n_addrs = MIN(n, (unsigned int)DIAL_MAX_ADDRS);
+	memcpy(d->addrs, v, d->n_addrs * sizeof(*v));
 	for (unsigned int i = d->n_addrs; i > 1; i--) { /* Fisher-Yates */
 		const unsigned int k = (unsigned int)rng_below(&d->rng, i);
-		const struct dial_addr t = d->addrs[i - 1];
+		const struct lookup_addr t = d->addrs[i - 1];
 
 		d->addrs[i - 1] = d->addrs[k];
 		d->addrs[k] = t;
 	}
-}
-
-static void on_lookup(int r, struct evutil_addrinfo *list, void *ctx)
-{
-	struct lookup *l = ctx;
-	struct dial *d = l->d;
-
-	d->lookups--;
-	if (l->wanted) {
-		d->lookup = NULL;
-		add_addrs(d, list);
-		(void)snprintf(d->reason, sizeof(d->reason), "cannot resolve the name: %s",
-			       r ? evutil_gai_strerror(r) : "it has no address");
-		after(d, 0, false);
-	}
-	if (list)
-		evutil_freeaddrinfo(list);
-	free(l);
-}
-
-/* Pods see another resolv.conf after a restart of their DNS service, so it is read every time. */
-static int resolver_new(struct dial *d)
-{
-	if (d->lookups) /* the old one is still needed */
-		return 0;
-	if (d->dns)
-		evdns_base_free(d->dns, 0);
-	d->dns = evdns_base_new(d->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-	if (!d->dns)
-		return -ENOMEM;
-	/* Reads the hosts file, too. Without a resolv.conf that alone must do. */
-	if (evdns_base_resolv_conf_parse(d->dns, DNS_OPTIONS_ALL, d->resolv_conf))
-		(void)evdns_base_load_hosts(d->dns, "/etc/hosts");
-	return 0;
-}
-
-static void resolve(struct dial *d)
-{
-	const struct evutil_addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-	struct lookup *l = calloc(1, sizeof(*l));
-	struct evdns_getaddrinfo_request *req;
-	char port[8];
-
-	if (!l || resolver_new(d) < 0) {
-		free(l);
-		(void)snprintf(d->reason, sizeof(d->reason), "out of memory");
-		after(d, 0, false);
-		return;
-	}
-	(void)snprintf(port, sizeof(port), "%u", d->port);
-	*l = (struct lookup){.d = d, .wanted = true};
-	d->lookup = l;
-	d->lookups++;
-	after(d, d->timeout, true);
-	req = evdns_getaddrinfo(d->dns, d->host, port, &hints, on_lookup, l);
-	if (req) /* else `l` is gone already: the answer was at hand */
-		l->req = req;
-}
-
-/* An address needs no resolver; nothing here blocks. */
-static bool resolve_literal(struct dial *d)
-{
-	const struct addrinfo hints = {
-		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
-		.ai_socktype = SOCK_STREAM,
-	};
-	struct addrinfo *list = NULL;
-	char port[8];
-
-	(void)snprintf(port, sizeof(port), "%u", d->port);
-	if (getaddrinfo(d->host, port, &hints, &list))
-		return false;
-	add_addrs(d, list);
-	freeaddrinfo(list);
-	return true;
-}
-
-static void drop_lookup(struct dial *d)
-{
-	if (!d->lookup)
-		return;
-	d->lookup->wanted = false;
-	evdns_getaddrinfo_cancel(d->lookup->req);
-	d->lookup = NULL;
+	(void)snprintf(d->reason, sizeof(d->reason), "cannot resolve the name: %s", text);
+	try_next(d);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------- */
@@ -374,36 +255,36 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd;
 	(void)what;
-	if (d->timed && d->lookup) {
-		drop_lookup(d);
-		finish(d, NULL, "cannot resolve the name: no answer");
-	} else if (d->timed) {
+	if (d->timed)
 		give_up_addr(d, "no answer");
-	} else {
+	else
 		try_next(d);
-	}
 }
 
 int dial_new(const struct dial_opts *o, struct dial **ret, char *ret_reason)
 {
+	struct lookup_opts lookup = {.base = o->base,
+				     .host = o->host,
+				     .port = o->port,
+				     .timeout = o->timeout,
+				     .resolv_conf = o->resolv_conf,
+				     .done = on_lookup};
 	struct dial *d = calloc(1, sizeof(*d));
-	int r = 0;
+	int r = -ENOMEM;
 
 	if (!d)
 		return -ENOMEM;
 	d->base = o->base;
-	d->port = o->port;
 	d->timeout = o->timeout;
 	d->done = o->done;
 	d->ctx = o->ctx;
 	rng_seed(&d->rng, o->seed);
-	evdns_set_log_fn(evdns_log);
 	d->host = str_dup(str_of(o->host));
 	d->timer = evtimer_new(o->base, on_timer, d);
-	d->resolv_conf = str_dup(str_of(o->resolv_conf ? o->resolv_conf : "/etc/resolv.conf"));
-	if (!d->host || !d->resolv_conf || !d->timer)
-		r = -ENOMEM;
-	else if (o->tls)
+	lookup.ctx = d;
+	if (d->host && d->timer)
+		r = lookup_new(&lookup, &d->lookup);
+	if (r == 0 && o->tls)
 		r = tls_init(d, o->ca_file, ret_reason);
 	if (r < 0) {
 		dial_free(&d);
@@ -413,6 +294,12 @@ int dial_new(const struct dial_opts *o, struct dial **ret, char *ret_reason)
 	return 0;
 }
 
+void dial_tune(struct dial *d, nsec_t timeout)
+{
+	d->timeout = timeout;
+	lookup_tune(d->lookup, timeout);
+}
+
 void dial_free(struct dial **dp)
 {
 	struct dial *d = *dp;
@@ -420,13 +307,11 @@ void dial_free(struct dial **dp)
 	if (!d)
 		return;
 	drop_stream(d);
-	if (d->dns)
-		evdns_base_free(d->dns, 0);
+	lookup_free(&d->lookup);
 	if (d->timer)
 		event_free(d->timer);
 	SSL_CTX_free(d->tls);
 	free(d->host);
-	free(d->resolv_conf);
 	free(d);
 	*dp = NULL;
 }
@@ -437,15 +322,12 @@ void dial_start(struct dial *d)
 	d->running = true;
 	d->n_addrs = d->next = 0;
 	d->reason[0] = '\0';
-	if (resolve_literal(d))
-		after(d, 0, false);
-	else
-		resolve(d);
+	lookup_start(d->lookup);
 }
 
 void dial_cancel(struct dial *d)
 {
-	drop_lookup(d);
+	lookup_cancel(d->lookup);
 	drop_stream(d);
 	(void)evtimer_del(d->timer);
 	d->running = false;
@@ -453,5 +335,5 @@ void dial_cancel(struct dial *d)
 
 bool dial_busy(const struct dial *d)
 {
-	return d->lookups > 0;
+	return lookup_busy(d->lookup);
 }

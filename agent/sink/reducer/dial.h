@@ -40,6 +40,8 @@ struct dial_opts {
 
 /* 0, -ENOMEM, or -EINVAL: the CA file cannot be used (`ret_reason` says why; DIAL_MAX_TEXT). */
 int dial_new(const struct dial_opts *o, struct dial **ret, char *ret_reason);
+/* The timeout of what begins from now on. */
+void dial_tune(struct dial *d, nsec_t timeout);
 /* Not while dial_busy, unless the loop does not run any more. */
 void dial_free(struct dial **d);
 /* Not while another start is under way. */

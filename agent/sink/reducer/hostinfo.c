@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 void hostinfo_name(char out[HOSTINFO_NAME_MAX])
@@ -118,4 +119,88 @@ void hostinfo_usage(struct hostinfo_usage *last, nsec_t now, struct session_usag
 		ret->cpu_idle = share(cur.idle - last->idle, cur.all - last->all);
 	}
 	*last = cur;
+}
+
+struct str hostinfo_release(struct str file, struct str name)
+{
+	struct str line, key;
+
+	while (file.n) {
+		(void)str_split(&file, '\n', &line);
+		line = str_trim(line);
+		if (!str_split(&line, '=', &key) || !str_eq(key, name))
+			continue;
+		if (line.n >= 2 && (line.p[0] == '"' || line.p[0] == '\'') &&
+		    line.p[line.n - 1] == line.p[0])
+			line = str_make(line.p + 1, line.n - 2);
+		return line;
+	}
+	return (struct str){0};
+}
+
+static uint8_t flavor_of(struct str id)
+{
+	static const struct {
+		struct str id;
+		uint8_t flavor;
+	} known[] = {
+		{STR("debian"), 1}, {STR("ubuntu"), 2}, {STR("rhel"), 3},
+		{STR("centos"), 4}, {STR("amzn"), 5},	{STR("cos"), 6},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (str_eq(known[i].id, id))
+			return known[i].flavor;
+	return 0;
+}
+
+uint8_t hostinfo_flavor(struct str id, struct str id_like)
+{
+	uint8_t flavor = flavor_of(id);
+	struct str word;
+
+	while (!flavor && id_like.n) { /* nearest relative first (os-release(5)) */
+		(void)str_split(&id_like, ' ', &word);
+		flavor = flavor_of(word);
+	}
+	return flavor;
+}
+
+static struct str read_release(char *out, size_t max)
+{
+	static const char *const paths[] = {"/host/etc/os-release", "/etc/os-release",
+					    "/usr/lib/os-release"};
+	size_t n = 0;
+
+	for (size_t i = 0; !n && i < ARRAY_SIZE(paths); i++) {
+		FILE *f = fopen(paths[i], "re");
+
+		if (!f)
+			continue;
+		n = fread(out, 1, max, f);
+		(void)fclose(f);
+	}
+	return str_make(out, n);
+}
+
+void hostinfo_os(struct hostinfo_os *text, struct session_os *ret)
+{
+	char file[4096];
+	const struct str release = read_release(file, sizeof(file));
+	const struct str version = hostinfo_release(release, STR("VERSION_ID"));
+	const long page = sysconf(_SC_PAGESIZE), ticks = sysconf(_SC_CLK_TCK);
+	struct utsname u = {0};
+
+	(void)uname(&u);
+	(void)snprintf(text->version, sizeof(text->version), "%.*s",
+		       (int)MIN(version.n, sizeof(text->version) - 1), version.n ? version.p : "");
+	(void)snprintf(text->kernel, sizeof(text->kernel), "%s", u.release);
+	*ret = (struct session_os){
+		.flavor = hostinfo_flavor(hostinfo_release(release, STR("ID")),
+					  hostinfo_release(release, STR("ID_LIKE"))),
+		.version = str_of(text->version),
+		.kernel = str_of(text->kernel),
+		.page_size = page > 0 ? (uint64_t)page : 4096,
+		.clock_ticks = ticks > 0 ? (uint64_t)ticks : 100,
+	};
 }

@@ -7,7 +7,10 @@
 #include <stdlib.h>
 
 #define IDENTITY_MAX_TEXT 1024 /* bytes of a label or name; the reducer keeps far less */
-#define CLIENT_K8S	  3    /* ClientType of connect */
+#define CLIENT_KERNEL	  1    /* ClientType of connect */
+#define CLIENT_K8S	  3
+#define OS_LINUX	  1
+#define HEADERS_LIBBPF	  5 /* kernel_headers_source: CO-RE needs none */
 #define NODE_MESSAGES	  2
 
 static char *copy(struct str s)
@@ -20,12 +23,23 @@ static int add_label(struct identity *i, const struct session_label *l)
 {
 	struct identity_label *to = &i->labels[i->n_labels];
 
-	if (str_empty(l->value) || i->n_labels == SESSION_MAX_LABELS)
+	if (str_empty(l->value))
 		return 0;
 	to->key = copy(l->key);
 	to->value = copy(l->value);
 	i->n_labels++; /* also when a copy failed, so that identity_done finds the other */
 	return to->key && to->value ? 0 : -ENOMEM;
+}
+
+static int init_kernel(struct identity *i, const struct session_os *os)
+{
+	i->kernel = true;
+	i->flavor = os->flavor;
+	i->os_version = copy(os->version);
+	i->kernel_version = copy(os->kernel);
+	if (!i->os_version || !i->kernel_version)
+		return -ENOMEM;
+	return add_label(i, &(struct session_label){STR("__kernel_version"), os->kernel});
 }
 
 int identity_init(struct identity *i, const struct session_opts *o)
@@ -41,12 +55,12 @@ int identity_init(struct identity *i, const struct session_opts *o)
 	i->hostname = copy(o->hostname);
 	if (!i->hostname)
 		return -ENOMEM;
-	for (uint32_t k = 0; k < o->n_labels; k++) {
+	for (uint32_t k = 0; k < o->n_labels && i->n_labels < SESSION_MAX_LABELS; k++) {
 		r = add_label(i, &o->labels[k]);
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return o->flows ? init_kernel(i, &o->os) : 0;
 }
 
 void identity_done(struct identity *i)
@@ -56,6 +70,8 @@ void identity_done(struct identity *i)
 		free(i->labels[k].value);
 	}
 	free(i->hostname);
+	free(i->os_version);
+	free(i->kernel_version);
 	free(i->zone);
 	free(i->instance_type);
 	free(i->instance_id);
@@ -100,14 +116,20 @@ int identity_set_node(struct identity *i, const struct node *n)
 	return 0;
 }
 
+/* The first messages, before the labels. */
+static uint32_t heads(const struct identity *i)
+{
+	return i->kernel ? 4 : 2;
+}
+
 uint32_t identity_node(const struct identity *i)
 {
-	return 2 + i->n_labels;
+	return heads(i) + i->n_labels;
 }
 
 uint32_t identity_messages(const struct identity *i)
 {
-	return identity_node(i) + NODE_MESSAGES + i->n_addrs + 2;
+	return identity_node(i) + NODE_MESSAGES + i->n_addrs + (i->kernel ? 1 : 2);
 }
 
 static struct str label(const struct identity *i, const char *key)
@@ -163,19 +185,37 @@ static void node_or_later(const struct identity *i, uint32_t step, struct identi
 	}
 }
 
-void identity_message(const struct identity *i, uint32_t step, struct identity_message *ret)
+static void head(const struct identity *i, uint32_t step, struct identity_message *ret)
 {
 	if (step == 0) {
 		ret->id = WIRE_connect;
 		ret->m.connect = (struct wire_connect){
-			.collector_type = CLIENT_K8S,
+			.collector_type = i->kernel ? CLIENT_KERNEL : CLIENT_K8S,
 			.hostname = str_of(i->hostname),
 		};
-	} else if (step == 1) {
+	} else if (step == (i->kernel ? 2 : 1)) {
 		ret->id = WIRE_report_cpu_cores;
 		ret->m.cpu = (struct wire_report_cpu_cores){.cpu_core_count = i->cpu_cores};
+	} else if (step == 1) {
+		ret->id = WIRE_os_info;
+		ret->m.os = (struct wire_os_info){
+			.os = OS_LINUX,
+			.flavor = i->flavor,
+			.os_version = str_of(i->os_version),
+			.kernel_version = str_of(i->kernel_version),
+		};
+	} else {
+		ret->id = WIRE_kernel_headers_source;
+		ret->m.headers = (struct wire_kernel_headers_source){.source = HEADERS_LIBBPF};
+	}
+}
+
+void identity_message(const struct identity *i, uint32_t step, struct identity_message *ret)
+{
+	if (step < heads(i)) {
+		head(i, step, ret);
 	} else if (step < identity_node(i)) {
-		const struct identity_label *l = &i->labels[step - 2];
+		const struct identity_label *l = &i->labels[step - heads(i)];
 
 		ret->id = WIRE_set_config_label;
 		ret->m.label = (struct wire_set_config_label){

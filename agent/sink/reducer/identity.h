@@ -4,10 +4,20 @@
  *     0                 connect, as type 3 (k8s)
  *     1                 report_cpu_cores
  *     2 ...             set_config_label, one a label
+ *
+ * or with flows, as collectors of the kernel do,
+ *
+ *     0                 connect, as type 1 (kernel)
+ *     1 2 3             os_info, report_cpu_cores, kernel_headers_source
+ *     4 ...             set_config_label, one a label; the last is __kernel_version
+ *
+ * and then
+ *
  *     identity_node()   cloud_platform
  *     + 1               set_node_info: applies the labels before it
  *     + 2 ...           private_ipv4_addr or ipv6_addr, one an address
- *     then              metadata_complete, collector_health
+ *     then              metadata_complete, collector_health (with flows that is said
+ *                       at the end of the first snapshot)
  */
 #pragma once
 
@@ -20,11 +30,15 @@ struct identity_label {
 
 struct identity { /* owns everything it holds */
 	char *hostname;
-	struct identity_label labels[SESSION_MAX_LABELS];
+	struct identity_label
+		labels[SESSION_MAX_LABELS + 1]; /* __kernel_version has its own place */
 	uint32_t n_labels;
 	struct addr addrs[SESSION_MAX_ADDRS];
 	uint32_t n_addrs;
 	uint32_t cpu_cores;
+	bool kernel; /* flows are on */
+	uint8_t flavor;
+	char *os_version, *kernel_version;	  /* NULL unless `kernel` */
 	char *zone, *instance_type, *instance_id; /* of the Node object; NULL: not known */
 	uint16_t cloud;				  /* 0 unknown, 1 aws, 2 gcp */
 };
@@ -35,6 +49,8 @@ struct identity_message {
 	union {
 		struct wire_connect connect;
 		struct wire_report_cpu_cores cpu;
+		struct wire_os_info os;
+		struct wire_kernel_headers_source headers;
 		struct wire_set_config_label label;
 		struct wire_cloud_platform cloud;
 		struct wire_set_node_info node;

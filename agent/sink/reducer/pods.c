@@ -106,7 +106,16 @@ static int resolve(struct session *s, pod_id id, const struct inv_pod_view *p, s
 	return 0;
 }
 
-static int put_new(struct session *s, const struct wire_pod_new_with_name *m, bool cut)
+static void count_workload(struct session *s, const struct workload *w)
+{
+	if (w->end == MATCH_END_TOP || w->end == MATCH_END_NO_OWNER)
+		s->count.hops[MIN(w->hops, (uint32_t)SESSION_HOPS - 1)]++;
+	else
+		s->count.unresolved[w->end]++;
+}
+
+static int put_new(struct session *s, const struct wire_pod_new_with_name *m,
+		   const struct workload *w, bool cut)
 {
 	const int r = session_put(s, WIRE_pod_new_with_name, m);
 
@@ -114,6 +123,7 @@ static int put_new(struct session *s, const struct wire_pod_new_with_name *m, bo
 		return r;
 	s->count.pods_new++;
 	s->count.cut += cut;
+	count_workload(s, w);
 	return 0;
 }
 
@@ -187,7 +197,7 @@ static int put_pod(struct session *s, pod_id id, const struct inv_pod_view *p,
 		s->count.unchanged++;
 		return 0;
 	}
-	r = put_new(s, &msg, cut);
+	r = put_new(s, &msg, w, cut);
 	if (r < 0)
 		return r;
 	m->told_hash = hash;
@@ -278,6 +288,19 @@ int pods_tell(struct session *s, pod_id id)
 		inventory_cursor_done(s->inv, s->cursor, id);
 	}
 	return 0;
+}
+
+bool pods_told(const struct session *s, pod_id id)
+{
+	return id < s->n_marks && told_now(s, &s->marks[id]);
+}
+
+void pods_pass(struct session *s, pod_id id)
+{
+	waiting_leave(s->waiting, id);
+	if (id < s->n_marks)
+		s->marks[id] = (struct mark){0};
+	inventory_cursor_done(s->inv, s->cursor, id);
 }
 
 void pods_dropped(void *ctx, pod_id id)

@@ -1,6 +1,8 @@
-/* Connections, epochs and buffers; see session.h. What is told about a pod is in pods.c. */
+/* Connections, epochs and buffers; see session.h. What is told about a pod is in pods.c, about a
+ * flow in feed.c. */
 #include "sink/reducer/session.h"
 
+#include "sink/reducer/feed.h"
 #include "sink/reducer/state.h"
 
 #include <assert.h>
@@ -28,6 +30,8 @@ static int init(struct session *s, const struct session_opts *o)
 		r = waiting_new(&o->waiting, &s->waiting);
 	if (r == 0)
 		r = inventory_cursor_add(o->inventory, &cursor_ops, s, &s->cursor);
+	if (r == 0 && o->flows)
+		r = feed_new(o, &s->feed);
 	return r;
 }
 
@@ -54,6 +58,12 @@ int session_new(const struct session_opts *o, struct session **ret)
 	return 0;
 }
 
+void session_tune(struct session *s, const struct waiting_opts *waiting, nsec_t heartbeat)
+{
+	waiting_tune(s->waiting, waiting);
+	s->heartbeat = heartbeat ? heartbeat : SESSION_HEARTBEAT;
+}
+
 void session_free(struct session **sp)
 {
 	struct session *s = *sp;
@@ -62,6 +72,7 @@ void session_free(struct session **sp)
 		return;
 	if (s->cursor)
 		inventory_cursor_remove(s->inv, &s->cursor);
+	feed_free(&s->feed);
 	waiting_free(&s->waiting);
 	identity_done(&s->who);
 	wire_batch_done(&s->batch);
@@ -84,12 +95,16 @@ void session_connected(struct session *s, nsec_t now, nsec_t wall)
 	s->want_epoch = true;
 	s->first_epoch = true;
 	s->count.connections++;
+	if (s->feed)
+		feed_connected(s->feed);
 	if (s->taps && s->taps->begin)
 		s->taps->begin(s->taps_ctx);
 }
 
 void session_disconnected(struct session *s)
 {
+	if (s->connected)
+		s->count.unsent += s->out.n + wire_batch_pending(&s->batch);
 	s->connected = false;
 	s->said_hello = false;
 	s->starved = s->full = false;
@@ -128,6 +143,14 @@ void session_usage(struct session *s, const struct session_usage *u)
 void session_resync(struct session *s)
 {
 	s->want_epoch = true;
+}
+
+void session_pass_dead(struct session *s, nsec_t before)
+{
+	pod_id id;
+
+	while (!s->connected && (id = inventory_cursor_dead(s->inv, s->cursor, before)))
+		pods_pass(s, id);
 }
 
 int session_kind_state(struct session *s, enum kind kind, struct str ns, nsec_t since)
@@ -258,6 +281,12 @@ static int begin_epoch(struct session *s)
 	return 0;
 }
 
+static void end_snapshot(struct session *s)
+{
+	s->count.snapshots += s->in_snapshot;
+	s->in_snapshot = false;
+}
+
 /* 1: the slice is used up. 0: nothing is left to tell. */
 static int tell_pods(struct session *s)
 {
@@ -266,14 +295,36 @@ static int tell_pods(struct session *s)
 	for (uint32_t n = 0; n < SESSION_SLICE; n++) {
 		if (!s->half)
 			s->half = pods_take(s);
-		if (!s->half)
+		if (!s->half) {
+			end_snapshot(s);
 			return 0;
+		}
 		r = pods_tell(s, s->half);
+		if (r == 0 && s->feed)
+			r = feed_pod(s, s->half);
 		if (r < 0)
 			return r;
 		s->half = 0;
 	}
 	return 1;
+}
+
+/*
+ * Pods and flows take turns at who comes first, so that neither waits behind the other where the
+ * buffer is the limit. A connection's first flows come after its first snapshot of pods: then the
+ * reducer knows the pods that it looks for when a flow is new.
+ */
+static int tell(struct session *s)
+{
+	const bool begun = s->feed && feed_begun(s->feed);
+	int r, q;
+
+	s->flows_turn = begun && !s->flows_turn;
+	r = s->flows_turn ? feed_run(s) : tell_pods(s);
+	if (r < 0 || !s->feed || (r && !begun))
+		return r;
+	q = s->flows_turn ? tell_pods(s) : feed_run(s);
+	return q < 0 ? q : r | q;
 }
 
 static int beat(struct session *s)
@@ -300,13 +351,9 @@ static int run(struct session *s)
 	if (r == 0)
 		r = say_usage(s);
 	if (r == 0)
-		r = tell_pods(s);
+		r = tell(s);
 	if (r)
 		return r;
-	if (s->in_snapshot) {
-		s->in_snapshot = false;
-		s->count.snapshots++;
-	}
 	if (waiting_overflow_over(s->waiting))
 		s->want_epoch = true;
 	if (s->want_epoch)
@@ -359,21 +406,30 @@ nsec_t session_deadline(const struct session *s)
 	at = waiting_deadline(s->waiting);
 	if (!s->out.n)
 		at = MIN(at, s->last_put + s->heartbeat);
+	if (s->feed)
+		at = MIN(at, feed_deadline(s));
 	if (s->starved)
 		at = MIN(at, s->now + SESSION_RETRY);
 	return at;
+}
+
+uint32_t session_lag(const struct session *s)
+{
+	return inventory_cursor_lag(s->inv, s->cursor);
 }
 
 bool session_at_rest(const struct session *s)
 {
 	return s->connected && s->said_hello && s->step == s->step_end && !s->want_epoch &&
 	       !s->have_usage && !s->half && inventory_cursor_at_end(s->inv, s->cursor) &&
-	       !s->out.n && !wire_batch_pending(&s->batch);
+	       (!s->feed || feed_at_rest(s->feed)) && !s->out.n && !wire_batch_pending(&s->batch);
 }
 
 void session_counters(const struct session *s, struct session_counters *ret)
 {
 	*ret = s->count;
+	if (s->feed)
+		ret->flows.dropped = feed_dropped(s->feed);
 	ret->overflows = waiting_overflows(s->waiting);
 	ret->waiting = waiting_count(s->waiting);
 }
@@ -381,5 +437,5 @@ void session_counters(const struct session *s, struct session_counters *ret)
 size_t session_bytes(const struct session *s)
 {
 	return sizeof(*s) + s->out.cap + s->scratch.cap + s->text.version.cap + s->batch.raw.cap +
-	       s->n_marks * sizeof(*s->marks);
+	       s->n_marks * sizeof(*s->marks) + (s->feed ? feed_bytes(s->feed) : 0);
 }

@@ -1,6 +1,6 @@
 /*
- * The session from the inside, for session.c (connections, epochs, buffers) and
- * pods.c (what is told about a pod) alone.
+ * The session from the inside, for session.c (connections, epochs, buffers), pods.c
+ * (what is told about a pod) and feed*.c (about flows) alone.
  */
 #pragma once
 
@@ -20,6 +20,8 @@ struct mark {
 #define MARK_TOLD_EVER 1u /* the reducer heard of it, in whatever epoch */
 #define MARK_PASSING   2u /* it is over; containers and the delete are still to be sent */
 #define MARK_FLAGS     3u
+
+struct feed;
 
 struct session {
 	struct inventory *inv;
@@ -52,6 +54,9 @@ struct session {
 	bool starved;	    /* the last run ended with -ENOMEM */
 	bool full;	    /* it ended with -EAGAIN, and nothing was sent since */
 
+	struct feed *feed; /* flows; NULL: off */
+	bool flows_turn;   /* who filled the buffer first in the last run */
+
 	struct session_counters count;
 };
 
@@ -65,5 +70,9 @@ pod_id pods_take(struct session *s);
 /* Tells what is to be told about it. Repeatable: after an error the same pod is given again and
  * what was sent is not sent twice. 0, -EAGAIN or -ENOMEM. */
 int pods_tell(struct session *s, pod_id id);
+/* The reducer has it now. */
+bool pods_told(const struct session *s, pod_id id);
+/* The dead pod is not to be told. */
+void pods_pass(struct session *s, pod_id id);
 /* The inventory took the dead pod away. */
 void pods_dropped(void *ctx, pod_id id);

@@ -1,0 +1,67 @@
+#include "sink/relay_loop.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+
+#define LONGEST (60 * NSEC_PER_SEC) /* between two looks */
+
+struct relay_loop {
+	struct event *timer;
+	nsec_t (*run)(void *ctx, nsec_t now, nsec_t wall);
+	void *ctx;
+};
+
+static void arm(struct relay_loop *l, nsec_t wait)
+{
+	struct timeval t = {.tv_sec = (time_t)(wait / NSEC_PER_SEC),
+			    .tv_usec = (suseconds_t)(wait % NSEC_PER_SEC / NSEC_PER_USEC)};
+
+	(void)evtimer_add(l->timer, &t);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *ctx)
+{
+	struct relay_loop *l = ctx;
+	nsec_t now = clock_mono(), next = l->run(l->ctx, now, clock_wall());
+
+	(void)fd;
+	(void)what;
+	/* It may have been woken from within. */
+	if (!evtimer_pending(l->timer, NULL))
+		arm(l, next <= now ? 0 : MIN(next - now, LONGEST));
+}
+
+int relay_loop_new(struct event_base *base, nsec_t (*run)(void *ctx, nsec_t now, nsec_t wall),
+		   void *ctx, struct relay_loop **ret)
+{
+	struct relay_loop *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return -ENOMEM;
+	l->run = run;
+	l->ctx = ctx;
+	l->timer = evtimer_new(base, on_timer, l);
+	if (!l->timer) {
+		free(l);
+		return -ENOMEM;
+	}
+	*ret = l;
+	return 0;
+}
+
+void relay_loop_free(struct relay_loop **l)
+{
+	if (!*l)
+		return;
+	event_free((*l)->timer);
+	free(*l);
+	*l = NULL;
+}
+
+void relay_loop_wake(struct relay_loop *l)
+{
+	arm(l, 0);
+}
