@@ -554,3 +554,8 @@ const struct http_counters *http_counters(const struct http *h)
 {
 	return &h->counters;
 }
+
+size_t http_bytes(const struct http *h)
+{
+	return sizeof(*h) + h->counters.open * HTTP_XFER_BYTES;
+}

@@ -92,6 +92,9 @@ struct http_request {
 	size_t n_headers;
 	const struct http_tls *tls; /* NULL: system authorities */
 	const char *proxy;	    /* NULL: by environment; "": none; else its URL */
+	const char *connect_to;	    /* an address (v6 in brackets): the connection goes there, all
+				     * else is the URL's host's; NULL: to that. Not with
+				     * http_tls.server_name */
 	nsec_t connect_timeout;	    /* name lookup, connection, proxy and TLS; 0: http_opts' */
 	nsec_t first_byte_timeout;  /* from the request sent to the head of the answer */
 	nsec_t idle_timeout;	    /* silence after the head; does not run while paused */
@@ -133,3 +136,6 @@ struct http_counters {
 	unsigned open; /* transfers under way now */
 };
 const struct http_counters *http_counters(const struct http *h);
+/* Bytes held for transfers, about: libcurl and OpenSSL do not say what theirs are. */
+size_t http_bytes(const struct http *h);
+#define HTTP_XFER_BYTES (48UL << 10)

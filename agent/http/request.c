@@ -117,6 +117,15 @@ static int server_name_set(struct http_xfer *x, CURLU *u, const struct url_parts
 	return list_add(&x->headers, host);
 }
 
+static int connect_to_set(struct http_xfer *x, const struct url_parts *p, const char *address)
+{
+	_free_ char *to = NULL;
+
+	if (asprintf(&to, "%s:%s:%s:%s", p->host, p->port, address, p->port) < 0)
+		return -ENOMEM;
+	return list_add(&x->connect_to, to);
+}
+
 static bool method_ok(const char *m)
 {
 	for (const char *c = m; *c; c++)
@@ -250,6 +259,11 @@ static int url_set(struct http_xfer *x, const struct http_request *req, CURLU *u
 	}
 	if (tls && tls->server_name && strcmp(parts.scheme, "https") == 0) {
 		r = server_name_set(x, u, &parts, tls->server_name);
+		if (r < 0)
+			return r;
+	}
+	if (req->connect_to) {
+		r = connect_to_set(x, &parts, req->connect_to);
 		if (r < 0)
 			return r;
 	}
