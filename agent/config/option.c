@@ -1,5 +1,5 @@
 /*
- * Flags and environment, precedence, and the words an error uses for a value.
+ * Flags and environment, and which of all sources wins.
  */
 #include "config/option.h"
 #include "config/option_slots.h"
@@ -9,7 +9,9 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define WARNINGS_MAX 8192 /* bytes; there is one line per ignored option */
+#define WARNINGS_MAX 16384 /* bytes; what is over it is not told */
+#define ENV_PREFIX   "KINDRED_"
+#define ENV_NAME_MIN 6 /* letters behind it: shorter names resemble anything */
 
 int options_new(const struct option_table *t, void *target, struct options **ret)
 {
@@ -27,6 +29,7 @@ int options_new(const struct option_table *t, void *target, struct options **ret
 	o->table = t;
 	o->target = target;
 	buf_init(&o->warnings, WARNINGS_MAX);
+	option_faults_init(o);
 	*ret = o;
 	return 0;
 }
@@ -44,6 +47,8 @@ void options_free(struct options **o)
 	free((*o)->file);
 	free((*o)->args);
 	buf_done(&(*o)->warnings);
+	buf_done(&(*o)->errors);
+	buf_done(&(*o)->line);
 	free(*o);
 	*o = NULL;
 }
@@ -100,78 +105,6 @@ const char *option_env_name(const struct option_desc *d, size_t nth, char room[O
 	return room;
 }
 
-/* Levenshtein distance of two short names. */
-static size_t distance(struct str a, struct str b)
-{
-	size_t row[OPTION_NAME_MAX + 1];
-
-	if (a.n >= OPTION_NAME_MAX || b.n >= OPTION_NAME_MAX)
-		return OPTION_NAME_MAX;
-	for (size_t j = 0; j <= b.n; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= a.n; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= b.n; j++) {
-			size_t change = diagonal + (a.p[i - 1] != b.p[j - 1]);
-			size_t shift = MIN(row[j], row[j - 1]) + 1;
-
-			diagonal = row[j];
-			row[j] = MIN(change, shift);
-		}
-	}
-	return row[b.n];
-}
-
-int option_suggest(const struct options *o, struct str name, const char *dashes, struct buf *ret)
-{
-	size_t best = MAX(name.n / 3, (size_t)2) + 1;
-	const char *nearest = NULL;
-
-	for (size_t i = 0; i < o->table->n; i++) {
-		const char *known = o->table->v[i].flag + 2;
-		size_t d = distance(name, str_of(known));
-
-		if (d < best && d < strlen(known)) {
-			best = d;
-			nearest = known;
-		}
-	}
-	return nearest ? buf_printf(ret, " (did you mean %s%s?)", dashes, nearest) : 0;
-}
-
-int option_origin_print(const struct options *o, const struct option_slot *s, struct buf *ret)
-{
-	switch (s->origin) {
-	case ORIGIN_FLAG:
-		return buf_printf(ret, "the command line");
-	case ORIGIN_ENV:
-		return buf_printf(ret, "environment %s", s->env);
-	case ORIGIN_FILE:
-		return buf_printf(ret, "%s:%u", o->file, s->file_line);
-	case ORIGIN_DEFAULT:
-		break;
-	}
-	return buf_printf(ret, "default");
-}
-
-int option_slot_describe(const struct options *o, const struct option_slot *s, struct buf *ret)
-{
-	int r;
-
-	if (!s->text)
-		return buf_printf(ret, "%s: not set", s->desc->flag);
-	if (s->desc->flags & OPTION_SECRET)
-		r = buf_printf(ret, "%s: (hidden) (from ", s->desc->flag);
-	else
-		r = buf_printf(ret, "%s: \"%.*s\"%s (from ", s->desc->flag, 200, s->text,
-			       strlen(s->text) > 200 ? "..." : "");
-	if (r == 0)
-		r = option_origin_print(o, s, ret);
-	return r < 0 ? r : buf_printf(ret, ")");
-}
-
 bool options_help_wanted(const struct options *o)
 {
 	return o->help;
@@ -187,34 +120,37 @@ struct str options_warnings(const struct options *o)
 	return buf_str(&o->warnings);
 }
 
-static int usage_error(struct buf *ret_error, const char *what, struct str word)
+struct str options_errors(const struct options *o)
 {
-	int r = buf_printf(ret_error, "config error: %s \"%.*s\"", what, STR_ARG(word));
-
-	return r < 0 ? r : -EINVAL;
+	return buf_str(&o->errors);
 }
 
-static int unknown_flag(const struct options *o, struct str flag, struct buf *ret_error)
+static int usage_fault(struct options *o, const char *what, struct str word)
 {
-	int r = usage_error(ret_error, "unknown option", flag);
-	int r2 = str_starts(flag, STR("--")) ? option_suggest(o, str_from(flag, 2), "--", ret_error)
-					     : 0;
+	struct buf *words = option_fault(o);
+	int r = buf_printf(words, "%s ", what);
 
-	return r2 < 0 ? r2 : r;
+	return option_fault_end(o, r < 0 ? r : option_quote(words, word));
 }
 
-static int missing_value(const struct option_slot *s, struct buf *ret_error)
+/* Moves *i over what looks like its value. */
+static int unknown_flag(struct options *o, struct str flag, bool has_value, int argc,
+			char *const *argv, int *i)
 {
-	int r = buf_printf(ret_error,
-			   "config error: %s: needs a value (%s=VALUE when it begins "
-			   "with --)",
-			   s->desc->flag, s->desc->flag);
+	struct buf *words = option_fault(o);
+	int r = buf_append_str(words, STR("unknown option "));
 
-	return r < 0 ? r : -EINVAL;
+	if (!has_value && *i + 1 < argc && argv[*i + 1][0] != '-')
+		++*i;
+	if (r == 0)
+		r = option_quote(words, flag);
+	if (r == 0 && str_starts(flag, STR("--")))
+		r = option_suggest(o, str_from(flag, 2), "--", words);
+	return option_fault_end(o, r);
 }
 
 /* One word of argv that begins with a dash. Moves *i over the value when it is the next word. */
-static int take_flag(struct options *o, int argc, char *const *argv, int *i, struct buf *ret_error)
+static int take_flag(struct options *o, int argc, char *const *argv, int *i)
 {
 	struct str value = str_of(argv[*i]), flag;
 	bool has_value = str_split(&value, '=', &flag);
@@ -223,12 +159,14 @@ static int take_flag(struct options *o, int argc, char *const *argv, int *i, str
 	if (str_starts(flag, STR("--")))
 		s = option_slot_find(o, str_from(flag, 2));
 	if (!s)
-		return unknown_flag(o, flag, ret_error);
+		return unknown_flag(o, flag, has_value, argc, argv, i);
 	if (!has_value && s->desc->type == OPTION_BOOL) {
 		value = STR("true");
 	} else if (!has_value) {
 		if (*i + 1 >= argc || str_starts(str_of(argv[*i + 1]), STR("--")))
-			return missing_value(s, ret_error);
+			return options_fault(o,
+					     "%s: needs a value (%s=VALUE when it begins with --)",
+					     s->desc->flag, s->desc->flag);
 		value = str_of(argv[++*i]);
 	}
 	if (s->desc->type == OPTION_LIST)
@@ -236,10 +174,10 @@ static int take_flag(struct options *o, int argc, char *const *argv, int *i, str
 	return option_slot_set(s, value, ORIGIN_FLAG);
 }
 
-static int take_argument(struct options *o, const char *word, struct buf *ret_error)
+static int take_argument(struct options *o, const char *word)
 {
 	if (o->n_args >= o->table->args_max)
-		return usage_error(ret_error, "unexpected argument", str_of(word));
+		return usage_fault(o, "unexpected argument", str_of(word));
 	o->args[o->n_args++] = word;
 	return 0;
 }
@@ -252,18 +190,18 @@ static bool wants_help(int argc, char *const *argv)
 	return false;
 }
 
-static int load_flags(struct options *o, int argc, char *const *argv, struct buf *ret_error)
+static int load_flags(struct options *o, int argc, char *const *argv)
 {
 	bool only_args = false;
 	int r = 0;
 
 	for (int i = 1; i < argc && r == 0; i++) {
 		if (only_args || argv[i][0] != '-' || strcmp(argv[i], "-") == 0)
-			r = take_argument(o, argv[i], ret_error);
+			r = take_argument(o, argv[i]);
 		else if (strcmp(argv[i], "--") == 0)
 			only_args = true;
 		else
-			r = take_flag(o, argc, argv, &i, ret_error);
+			r = take_flag(o, argc, argv, &i);
 	}
 	return r;
 }
@@ -279,6 +217,18 @@ static struct str env_get(char *const *env, const char *name)
 	return (struct str){0};
 }
 
+static int set_from_env(struct option_slot *s, struct str value)
+{
+	_buf_ struct buf with_unit = {.max = 256};
+	unsigned long long number;
+	int r;
+
+	if (!s->desc->env_unit || str_to_u64(value, &number) < 0)
+		return option_slot_set(s, value, ORIGIN_ENV);
+	r = buf_printf(&with_unit, "%.*s%s", STR_ARG(value), s->desc->env_unit);
+	return r < 0 ? r : option_slot_set(s, buf_str(&with_unit), ORIGIN_ENV);
+}
+
 static int load_env(struct option_slot *s, char *const *env)
 {
 	char room[OPTION_NAME_MAX];
@@ -292,18 +242,73 @@ static int load_env(struct option_slot *s, char *const *env)
 		if (str_empty(value))
 			continue;
 		(void)snprintf(s->env, sizeof(s->env), "%s", name);
-		return option_slot_set(s, value, ORIGIN_ENV);
+		return set_from_env(s, value);
 	}
 	return 0;
 }
 
-static int load_file(struct options *o, struct buf *ret_error)
+/* Kubernetes sets KINDRED_SERVICE_HOST and its like where a Service is called so: what resembles no
+ * option is none of our business. */
+static int warn_unknown_env(struct options *o, struct str name)
+{
+	const struct str given = str_from(name, sizeof(ENV_PREFIX) - 1);
+	char key[OPTION_NAME_MAX], room[OPTION_NAME_MAX];
+	struct option_slot *s;
+	const char *nearest;
+	size_t n = 0;
+
+	for (; n < given.n && n + 1 < sizeof(key); n++)
+		key[n] = given.p[n] == '_' ? '-' : (char)tolower((unsigned char)given.p[n]);
+	key[n] = '\0';
+	nearest = option_nearest(o, str_of(key));
+	s = nearest ? option_slot_find(o, str_of(nearest)) : NULL;
+	if (n < ENV_NAME_MIN || n < given.n || !s || !option_env_name(s->desc, 0, room))
+		return 0;
+	return buf_printf(&o->warnings,
+			  "environment %.*s: no option has it, it is ignored (did "
+			  "you mean %s?)\n",
+			  STR_ARG(name), option_env_name(s->desc, 0, room));
+}
+
+static bool is_known_env(const struct options *o, struct str name)
+{
+	char room[OPTION_NAME_MAX];
+	const char *known;
+
+	for (size_t i = 0; i < o->table->n; i++)
+		for (size_t k = 0; (known = option_env_name(&o->table->v[i], k, room)); k++)
+			if (str_eq(name, str_of(known)))
+				return true;
+	return false;
+}
+
+/* Of the command with a file, whose options all have variables: others know but some of them. */
+static int look_at_env(struct options *o, char *const *env)
+{
+	struct str rest, name;
+	int r = 0;
+
+	for (; env && *env && r == 0; env++) {
+		rest = str_of(*env);
+		(void)str_split(&rest, '=', &name);
+		if (str_starts(name, STR(ENV_PREFIX)) && rest.n && !is_known_env(o, name))
+			r = warn_unknown_env(o, name);
+	}
+	return r == -EMSGSIZE ? 0 : r;
+}
+
+static int load_file(struct options *o, char *const *env)
 {
 	for (size_t i = 0; i < o->table->n; i++) {
-		if (!(o->slots[i].desc->flags & OPTION_CONFIG_FILE) || !o->slots[i].text)
+		int r;
+
+		if (!(o->slots[i].desc->flags & OPTION_CONFIG_FILE))
 			continue;
+		r = look_at_env(o, env);
+		if (r < 0 || !o->slots[i].text)
+			return r;
 		o->file = str_dup(str_of(o->slots[i].text));
-		return o->file ? option_file_load(o, ret_error) : -ENOMEM;
+		return o->file ? option_file_load(o) : -ENOMEM;
 	}
 	return 0;
 }
@@ -315,22 +320,32 @@ static int warn_ignored(struct options *o, const struct option_slot *s)
 	if (!(s->desc->flags & OPTION_IGNORED) || s->origin == ORIGIN_DEFAULT)
 		return 0;
 	r = option_slot_describe(o, s, &o->warnings);
-	return r < 0 ? r : buf_printf(&o->warnings, ": has no effect; %s\n", s->desc->why);
+	if (r == 0)
+		r = buf_printf(&o->warnings, ": has no effect; %s\n", s->desc->why);
+	return r == -EMSGSIZE ? 0 : r;
 }
 
-static int settle(struct options *o, struct option_slot *s, struct buf *ret_error)
+static int settle(struct options *o, struct option_slot *s)
 {
 	int r = 0;
 
 	if (!s->text && s->desc->def)
 		r = option_slot_set(s, str_of(s->desc->def), ORIGIN_DEFAULT);
 	if (r == 0)
-		r = option_slot_convert(o, s, ret_error);
+		r = option_slot_convert(o, s);
 	return r < 0 ? r : warn_ignored(o, s);
 }
 
-int options_load(struct options *o, int argc, char *const *argv, char *const *env,
-		 struct buf *ret_error)
+int options_settle(struct options *o)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < o->table->n && r == 0; i++)
+		r = settle(o, &o->slots[i]);
+	return r < 0 ? r : options_checked(o);
+}
+
+int options_load(struct options *o, int argc, char *const *argv, char *const *env)
 {
 	int r;
 
@@ -340,12 +355,10 @@ int options_load(struct options *o, int argc, char *const *argv, char *const *en
 	o->args = calloc(o->table->args_max + 1, sizeof(*o->args));
 	if (!o->args)
 		return -ENOMEM;
-	r = load_flags(o, argc, argv, ret_error);
+	r = load_flags(o, argc, argv);
 	for (size_t i = 0; i < o->table->n && r == 0; i++)
 		r = load_env(&o->slots[i], env);
 	if (r == 0)
-		r = load_file(o, ret_error);
-	for (size_t i = 0; i < o->table->n && r == 0; i++)
-		r = settle(o, &o->slots[i], ret_error);
-	return r;
+		r = load_file(o, env);
+	return r < 0 ? r : options_settle(o);
 }

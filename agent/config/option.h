@@ -40,21 +40,28 @@ struct option_list {
 };
 
 struct option_endpoint {
-	const char *host; /* "" when only the port was given; IPv6 without its brackets */
+	const char
+		*host; /* "" when only the port was given; IPv6 without its brackets; NULL: none */
 	uint16_t port;
+	bool off; /* OPTION_OFF: the value is "off" */
 };
 
 #define OPTION_SECRET	   (1u << 0) /* the value is never printed, in errors neither */
 #define OPTION_IGNORED	   (1u << 1) /* accepted with a warning that says `why` */
 #define OPTION_FLAG_ONLY   (1u << 2) /* neither environment nor file */
 #define OPTION_CONFIG_FILE (1u << 3) /* names the YAML file; not read from it */
+#define OPTION_OFF	   (1u << 4) /* an endpoint that may be "off" */
+#define OPTION_HUSH	   (1u << 5) /* a bad value is not repeated: it may be, or hold, a secret */
+#define OPTION_LIVE	   (1u << 6) /* may change while the command runs */
 
-#define OPTION_ENV_MAX 2
+#define OPTION_ENV_MAX 3
 
 struct option_desc {
 	const char *group;		 /* heading; NULL: the one before goes on */
 	const char *flag;		 /* "--intake-port"; in the file: intake-port */
 	const char *env[OPTION_ENV_MAX]; /* the first that is set wins; none: KINDRED_INTAKE_PORT */
+	const char
+		*env_unit; /* put behind a bare number in the environment: "ms"; NULL: nothing is */
 	enum option_type type;
 	unsigned flags;
 	const char *arg;	      /* what stands behind the flag in --help: "FILE" */
@@ -92,13 +99,35 @@ void options_free(struct options **o);
 
 /*
  * Reads argv (argv[0] is skipped), `env` ("NAME=value", NULL-terminated) and
- * the file, and fills the target. -EINVAL: ret_error holds one line beginning
- * with "config error: " that names option, source, value and what is accepted;
- * -ENOMEM. After -h or --help nothing is checked and the target is unset.
- * Once per object.
+ * the file, and fills the target. -EINVAL: options_errors names each fault with
+ * option, source, value and what is accepted; -ENOMEM. After -h or --help
+ * nothing is checked and the target is unset. Once per object.
  */
-int options_load(struct options *o, int argc, char *const *argv, char *const *env,
-		 struct buf *ret_error);
+int options_load(struct options *o, int argc, char *const *argv, char *const *env);
+/*
+ * What options_load would have given if the file said `text`: flags and environment
+ * are those of `o`, which was loaded. `again` is a new one of the same table with a
+ * target of its own; errors call the text `name`. As options_load.
+ */
+int options_load_again(const struct options *o, const char *name, struct str text,
+		       struct options *again);
+/* Lines that begin with "config error: ", one for each fault up to a bound. Borrowed. */
+struct str options_errors(const struct options *o);
+/* What the command itself finds wrong with its values: told as the others. 0 or -ENOMEM. */
+int options_fault(struct options *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* After these: -EINVAL when there were any. */
+int options_checked(struct options *o);
+/* The text of the file that `o` was loaded with, as it is now: 0; -ENOENT also when there was none;
+ * -EMSGSIZE (over 1 MiB), -ENOMEM, or another -errno. */
+int options_read_file(const struct options *o, struct buf *ret);
+/* Its name, or NULL. */
+const char *options_file(const struct options *o);
+/* Puts the values of all live options (OPTION_LIVE) into `target`; their texts stay in `from`. */
+void options_adopt(const struct options *from, void *target);
+/* The first option from place *at on whose value differs in the two, which are of the same table;
+ * NULL: none. *at goes behind it. */
+const struct option_desc *options_next_change(const struct options *a, const struct options *b,
+					      size_t *at);
 bool options_help_wanted(const struct options *o);
 /* The words that are no options. */
 struct option_list options_args(const struct options *o);

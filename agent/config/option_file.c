@@ -11,9 +11,10 @@
 #include <stdio.h>
 #include <yaml.h>
 
-#define FILE_MAX_BYTES (1024 * 1024) /* a larger file is refused */
-#define READ_STEP      4096
-#define FILE_MAX_DEPTH 4 /* nested mappings; deeper is refused */
+#define FILE_MAX_BYTES	(1024 * 1024) /* a larger file is refused */
+#define READ_STEP	4096
+#define FILE_MAX_DEPTH	4   /* nested mappings; deeper is refused */
+#define FILE_MAX_FAULTS 100 /* keys that are wrong; then the rest is not read */
 
 struct reader {
 	struct options *o;
@@ -22,30 +23,27 @@ struct reader {
 	bool has_event;
 	char prefix[OPTION_NAME_MAX]; /* "intake-" inside of `intake:` */
 	int depth;
-	struct buf *error;
 };
 
-static int fail_at(struct reader *f, unsigned line, const char *what, struct str name)
-{
-	int r;
-
-	if (str_empty(name))
-		r = buf_printf(f->error, "config error: %s:%u: %s", f->o->file, line, what);
-	else
-		r = buf_printf(f->error, "config error: %s:%u: \"%.*s%.*s\": %s", f->o->file, line,
-			       OPTION_NAME_MAX, f->prefix, (int)MIN(name.n, (size_t)200), name.p,
-			       what);
-	return r < 0 ? r : -EINVAL;
-}
+/* The file is told of and left: what follows cannot be understood. */
+#define STOP (-EBADMSG)
 
 static unsigned line_of(const struct reader *f)
 {
 	return (unsigned)f->event.start_mark.line + 1;
 }
 
-static int fail(struct reader *f, const char *what)
+/* `FILE:LINE: what`. STOP or -ENOMEM. */
+static int stop_at(struct reader *f, unsigned line, const char *what)
 {
-	return fail_at(f, line_of(f), what, (struct str){0});
+	int r = options_fault(f->o, "%s:%u: %s", f->o->file, line, what);
+
+	return r < 0 ? r : STOP;
+}
+
+static int stop(struct reader *f, const char *what)
+{
+	return stop_at(f, line_of(f), what);
 }
 
 static int parse_failed(struct reader *f)
@@ -54,7 +52,28 @@ static int parse_failed(struct reader *f)
 
 	if (f->parser.error == YAML_MEMORY_ERROR)
 		return -ENOMEM;
-	return fail_at(f, (unsigned)f->parser.problem_mark.line + 1, problem, (struct str){0});
+	return stop_at(f, (unsigned)f->parser.problem_mark.line + 1, problem);
+}
+
+/* Begins the words of a fault about a key: `FILE:LINE: "key"`. */
+static struct buf *key_fault(struct reader *f, unsigned line, struct str key, int *r)
+{
+	struct buf *words = option_fault(f->o);
+
+	*r = buf_printf(words, "%s:%u: ", f->o->file, line);
+	if (*r == 0)
+		*r = option_quote(words, key);
+	return words;
+}
+
+static int fault(struct reader *f, unsigned line, struct str key, const char *what)
+{
+	int r;
+	struct buf *words = key_fault(f, line, key, &r);
+
+	if (r == 0)
+		r = buf_printf(words, ": %s", what);
+	return option_fault_end(f->o, r);
 }
 
 static int next(struct reader *f)
@@ -65,14 +84,14 @@ static int next(struct reader *f)
 	if (!f->has_event)
 		return parse_failed(f);
 	if (f->event.type == YAML_ALIAS_EVENT)
-		return fail(f, "aliases are not accepted");
+		return stop(f, "aliases are not accepted");
 	if ((f->event.type == YAML_SCALAR_EVENT &&
 	     (f->event.data.scalar.anchor || f->event.data.scalar.tag)) ||
 	    (f->event.type == YAML_MAPPING_START_EVENT &&
 	     (f->event.data.mapping_start.anchor || f->event.data.mapping_start.tag)) ||
 	    (f->event.type == YAML_SEQUENCE_START_EVENT &&
 	     (f->event.data.sequence_start.anchor || f->event.data.sequence_start.tag)))
-		return fail(f, "anchors and tags are not accepted");
+		return stop(f, "anchors and tags are not accepted");
 	return 0;
 }
 
@@ -91,28 +110,103 @@ static bool is_null(const struct reader *f)
 }
 
 /* Environment and flags keep what they have set. */
+static bool is_ours(const struct option_slot *s)
+{
+	return !s->text || s->origin == ORIGIN_FILE;
+}
+
+/* Goes from the start of a value to its end, whatever it is. */
+static int skip(struct reader *f)
+{
+	int depth = 0, r = 0;
+
+	for (;;) {
+		const yaml_event_type_t t = f->event.type;
+
+		if (t == YAML_MAPPING_START_EVENT || t == YAML_SEQUENCE_START_EVENT)
+			depth++;
+		else if (t == YAML_MAPPING_END_EVENT || t == YAML_SEQUENCE_END_EVENT)
+			depth--;
+		if (depth <= 0)
+			return r;
+		r = next(f);
+		if (r < 0)
+			return r;
+	}
+}
+
 static int set_value(struct reader *f, struct option_slot *s, bool add)
 {
 	struct str text = scalar(f);
 
-	if (memchr(text.p, '\0', text.n))
-		return fail(f, "a NUL byte is not accepted");
-	if (s->text && s->origin != ORIGIN_FILE)
+	if (memchr(text.p, '\0', text.n)) {
+		s->bad = true;
+		return fault(f, line_of(f), str_of(s->desc->flag + 2),
+			     "a NUL byte is not accepted");
+	}
+	if (!is_ours(s))
 		return 0;
 	return add ? option_slot_add(s, text, ORIGIN_FILE) : option_slot_set(s, text, ORIGIN_FILE);
 }
 
-static int read_sequence(struct reader *f, struct option_slot *s)
+/* `FILE:LINE: "key": what; must be ...` */
+static int wrong_type(struct reader *f, const struct option_desc *d, unsigned line, struct str key,
+		      const char *what)
+{
+	int r;
+	struct buf *words = key_fault(f, line, key, &r);
+
+	if (r == 0)
+		r = buf_printf(words, ": %s; must be ", what);
+	if (r == 0)
+		r = option_print_expected(d, words);
+	return option_fault_end(f->o, r);
+}
+
+static const char *type_of(const struct reader *f)
+{
+	return f->event.type == YAML_MAPPING_START_EVENT ? "is a mapping" : "is a list";
+}
+
+/* Each item is told of with its own line; what is cut at commas later is looked at then. */
+static int read_item(struct reader *f, struct option_slot *s, struct str key)
+{
+	struct str text = str_trim(scalar(f));
+	int r;
+
+	if (!is_ours(s) || memchr(text.p, ',', text.n) || option_item_ok(s->desc, text))
+		return set_value(f, s, true);
+	s->bad = true;
+	_buf_ struct buf what = {.max = 2 * OPTION_TEXT_MAX};
+	r = buf_append_str(&what, STR("item "));
+	if (r == 0)
+		r = s->desc->flags & (OPTION_SECRET | OPTION_HUSH)
+			    ? buf_append_str(&what, STR("(hidden)"))
+			    : option_quote(&what, text);
+	if (r == 0)
+		r = buf_append(&what, "", 1);
+	return r < 0 ? r : wrong_type(f, s->desc, line_of(f), key, buf_str(&what).p);
+}
+
+static int read_sequence(struct reader *f, struct option_slot *s, struct str key)
 {
 	int r = next(f);
 
-	while (r == 0 && f->event.type == YAML_SCALAR_EVENT) {
-		r = set_value(f, s, true);
+	while (r == 0 && f->event.type != YAML_SEQUENCE_END_EVENT) {
+		if (f->event.type == YAML_SCALAR_EVENT) {
+			r = read_item(f, s, key);
+		} else {
+			s->bad = true;
+			r = wrong_type(f, s->desc, line_of(f), key,
+				       f->event.type == YAML_MAPPING_START_EVENT
+					       ? "an item is a mapping"
+					       : "an item is a list");
+			if (r == 0)
+				r = skip(f);
+		}
 		if (r == 0)
 			r = next(f);
 	}
-	if (r == 0 && f->event.type != YAML_SEQUENCE_END_EVENT)
-		return fail(f, "an item must be a single value");
 	return r;
 }
 
@@ -123,28 +217,38 @@ static int not_in_file(struct reader *f, const struct option_desc *d, unsigned l
 
 	(void)snprintf(what, sizeof(what), "can only be given on the command line%s%s",
 		       env ? " or in " : "", env ? env : "");
-	return fail_at(f, line, what, key);
+	return fault(f, line, key, what);
+}
+
+/* Told, and its value passed over. */
+static int refuse_option(struct reader *f, const struct option_slot *s, unsigned line,
+			 struct str key)
+{
+	char what[64];
+	int r;
+
+	if (s->file_line) {
+		(void)snprintf(what, sizeof(what), "given twice, first in line %u", s->file_line);
+		r = fault(f, line, key, what);
+	} else {
+		r = not_in_file(f, s->desc, line, key);
+	}
+	return r < 0 ? r : skip(f);
 }
 
 static int read_option(struct reader *f, struct option_slot *s, unsigned line, struct str key)
 {
-	if (s->file_line) {
-		char what[64];
+	int r;
 
-		(void)snprintf(what, sizeof(what), "given twice, first in line %u", s->file_line);
-		return fail_at(f, line, what, key);
-	}
-	if (s->desc->flags & (OPTION_FLAG_ONLY | OPTION_CONFIG_FILE))
-		return not_in_file(f, s->desc, line, key);
+	if (s->file_line || s->desc->flags & (OPTION_FLAG_ONLY | OPTION_CONFIG_FILE))
+		return refuse_option(f, s, line, key);
 	s->file_line = line;
 	if (f->event.type == YAML_SCALAR_EVENT)
 		return is_null(f) ? 0 : set_value(f, s, false);
 	if (f->event.type == YAML_SEQUENCE_START_EVENT && s->desc->type == OPTION_LIST)
-		return read_sequence(f, s);
-	return fail_at(f, line,
-		       s->desc->type == OPTION_LIST ? "must be a value or a sequence of values"
-						    : "must be a single value",
-		       key);
+		return read_sequence(f, s, key);
+	r = wrong_type(f, s->desc, line, key, type_of(f));
+	return r < 0 ? r : skip(f);
 }
 
 static bool is_prefix(const struct options *o, struct str prefix)
@@ -158,12 +262,20 @@ static bool is_prefix(const struct options *o, struct str prefix)
 	return false;
 }
 
-static int unknown_key(struct reader *f, unsigned line, struct str key, struct str name)
+/* At the key; goes to the end of its value. */
+static int unknown_key(struct reader *f, struct str name)
 {
-	int r = fail_at(f, line, "unknown key", key);
-	int r2 = option_suggest(f->o, name, "", f->error);
+	int r;
+	struct buf *words = key_fault(f, line_of(f), name, &r);
 
-	return r2 < 0 ? r2 : r;
+	if (r == 0)
+		r = buf_append_str(words, STR(": unknown key"));
+	if (r == 0)
+		r = option_suggest(f->o, name, "", words);
+	r = option_fault_end(f->o, r);
+	if (r == 0)
+		r = next(f);
+	return r < 0 ? r : skip(f);
 }
 
 static int read_mapping(struct reader *f);
@@ -174,7 +286,7 @@ static int read_nested(struct reader *f, struct str name)
 	int r;
 
 	if (f->depth >= FILE_MAX_DEPTH || name.n + 2 > sizeof(f->prefix))
-		return fail(f, "nested too deeply");
+		return stop(f, "nested too deeply");
 	memcpy(f->prefix, name.p, name.n);
 	memcpy(f->prefix + name.n, "-", 2);
 	f->depth++;
@@ -184,38 +296,41 @@ static int read_nested(struct reader *f, struct str name)
 	return r;
 }
 
+/* The value of `name`, an option, the beginning of several, or (rarely) both. */
+static int read_named(struct reader *f, struct option_slot *s, unsigned line, struct str name)
+{
+	const bool prefix = is_prefix(f->o, name);
+	int r;
+
+	if (s && (f->event.type != YAML_MAPPING_START_EVENT || !prefix))
+		return read_option(f, s, line, name);
+	if (f->event.type == YAML_MAPPING_START_EVENT)
+		return read_nested(f, name);
+	if (f->event.type == YAML_SCALAR_EVENT && is_null(f))
+		return 0;
+	r = fault(f, line, name, "must be a mapping");
+	return r < 0 ? r : skip(f);
+}
+
 static int read_pair(struct reader *f)
 {
 	char room[2 * OPTION_NAME_MAX];
 	unsigned line = line_of(f);
 	struct option_slot *s;
-	struct str key, name;
-	_free_ char *copy = NULL;
+	struct str name;
 	int r;
 
 	if (f->event.type != YAML_SCALAR_EVENT)
-		return fail(f, "a key must be a plain name");
-	copy = str_dup(scalar(f));
-	if (!copy)
-		return -ENOMEM;
-	key = str_of(copy);
-	if (key.n >= OPTION_NAME_MAX)
-		return unknown_key(f, line, key, key);
-	(void)snprintf(room, sizeof(room), "%s%s", f->prefix, copy);
+		return stop(f, "a key must be a plain name");
+	if (scalar(f).n >= OPTION_NAME_MAX || memchr(scalar(f).p, '\0', scalar(f).n))
+		return unknown_key(f, scalar(f));
+	(void)snprintf(room, sizeof(room), "%s%.*s", f->prefix, STR_ARG(scalar(f)));
 	name = str_of(room);
 	s = option_slot_find(f->o, name);
 	if (!s && !is_prefix(f->o, name))
-		return unknown_key(f, line, key, name);
+		return unknown_key(f, name);
 	r = next(f);
-	if (r < 0)
-		return r;
-	if (s && (f->event.type != YAML_MAPPING_START_EVENT || !is_prefix(f->o, name)))
-		return read_option(f, s, line, key);
-	if (f->event.type == YAML_MAPPING_START_EVENT)
-		return read_nested(f, name);
-	if (f->event.type == YAML_SCALAR_EVENT && is_null(f))
-		return 0;
-	return fail_at(f, line, "must be a mapping", key);
+	return r < 0 ? r : read_named(f, s, line, name);
 }
 
 /* Called at the mapping's start; ends at its end. */
@@ -225,6 +340,8 @@ static int read_mapping(struct reader *f)
 
 	while (r == 0 && f->event.type != YAML_MAPPING_END_EVENT) {
 		r = read_pair(f);
+		if (r == 0 && f->o->faults > FILE_MAX_FAULTS)
+			r = STOP; /* this is no configuration of ours */
 		if (r == 0)
 			r = next(f);
 	}
@@ -245,25 +362,20 @@ static int read_stream(struct reader *f)
 	if (f->event.type == YAML_MAPPING_START_EVENT)
 		r = read_mapping(f);
 	else if (f->event.type != YAML_SCALAR_EVENT || !is_null(f))
-		return fail(f, "must be a mapping from option names to values");
+		return stop(f, "must be a mapping from option names to values");
 	if (r == 0)
 		r = next(f); /* document end */
 	if (r == 0)
 		r = next(f);
 	if (r == 0 && f->event.type != YAML_STREAM_END_EVENT)
-		return fail(f, "must be one document");
+		return stop(f, "must be one document");
 	return r;
 }
 
-/* The whole file, if it leaves one READ_STEP of the buffer's maximum free: 0, -EMSGSIZE, -ENOMEM or
- * an errno of open and read. */
-static int read_all(const char *path, struct buf *ret)
+static int read_all(FILE *in, struct buf *ret)
 {
-	FILE *in = fopen(path, "re");
 	int r = 0;
 
-	if (!in)
-		return -errno;
 	while (r == 0) {
 		size_t n;
 
@@ -277,42 +389,59 @@ static int read_all(const char *path, struct buf *ret)
 		else if (n == 0)
 			break;
 	}
+	return r;
+}
+
+int option_file_read(const char *path, struct buf *ret)
+{
+	FILE *in = fopen(path, "re");
+	int r;
+
+	if (!in)
+		return -errno;
+	ret->max = FILE_MAX_BYTES + READ_STEP; /* one step is always free */
+	r = read_all(in, ret);
 	(void)fclose(in);
 	return r;
 }
 
-static int unreadable(struct options *o, int code, struct buf *ret_error)
+static int unreadable(struct options *o, int code)
 {
+	struct buf *words = option_fault(o);
 	int r = 0;
 
 	if (code == -ENOMEM)
 		return code;
-	r = buf_printf(ret_error, "config error: ");
 	for (size_t i = 0; i < o->table->n && r == 0; i++)
 		if (o->table->v[i].flags & OPTION_CONFIG_FILE)
-			r = option_slot_describe(o, &o->slots[i], ret_error);
+			r = option_slot_describe(o, &o->slots[i], words);
 	if (r == 0)
-		r = buf_printf(ret_error, ": %s",
+		r = buf_printf(words, ": %s",
 			       code == -EMSGSIZE ? "larger than 1MiB" : strerror(-code));
-	return r < 0 ? r : -EINVAL;
+	return option_fault_end(o, r);
 }
 
-int option_file_load(struct options *o, struct buf *ret_error)
+int option_file_load(struct options *o)
 {
-	struct reader f = {.o = o, .error = ret_error};
-	_buf_ struct buf text = {.max = FILE_MAX_BYTES + READ_STEP};
-	int r = read_all(o->file, &text);
+	_buf_ struct buf text = {0};
+	int r = option_file_read(o->file, &text);
 
-	if (r < 0)
-		return unreadable(o, r, ret_error);
+	return r < 0 ? unreadable(o, r) : option_file_parse(o, buf_str(&text));
+}
+
+int option_file_parse(struct options *o, struct str text)
+{
+	struct reader f = {.o = o};
+	int r;
+
 	if (!text.n)
 		return 0; /* an empty file sets nothing, and libyaml takes no NULL */
 	if (!yaml_parser_initialize(&f.parser))
 		return -ENOMEM;
-	yaml_parser_set_input_string(&f.parser, (const unsigned char *)buf_str(&text).p, text.n);
+	yaml_parser_set_input_string(&f.parser, (const unsigned char *)text.p, text.n);
 	r = read_stream(&f);
 	if (f.has_event)
 		yaml_event_delete(&f.event);
 	yaml_parser_delete(&f.parser);
-	return r;
+	return r == STOP ? 0 : r; /* a fault is told */
 }

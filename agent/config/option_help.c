@@ -62,9 +62,31 @@ static int print_env(struct buf *b, const struct option_desc *d, const char *quo
 	return r;
 }
 
-static int help_option(struct buf *b, const struct option_desc *d)
+/* " Default: 10s. From 1s to 10m." */
+static int help_values(struct buf *b, const struct option_desc *d)
 {
 	const char *def = d->def_words ? d->def_words : d->def;
+	_buf_ struct buf range = {.max = 256};
+	int r = option_print_range(d, &range);
+
+	if (r == 0 && range.n)
+		r = buf_printf(b, " Accepted: %.*s.", STR_ARG(buf_str(&range)));
+	if (r == 0 && def && d->type != OPTION_BOOL)
+		r = buf_printf(b, " Default: %s.", def);
+	return r;
+}
+
+static int help_env(struct buf *b, const struct option_desc *d)
+{
+	int r = buf_printf(b, " [");
+
+	if (r == 0)
+		r = print_env(b, d, "");
+	return r < 0 ? r : buf_printf(b, "]");
+}
+
+static int help_option(struct buf *b, const struct option_desc *d)
+{
 	_buf_ struct buf notes = {.max = 4096};
 	int r = buf_printf(b, "  ");
 
@@ -74,15 +96,12 @@ static int help_option(struct buf *b, const struct option_desc *d)
 		r = buf_printf(b, "\n");
 	if (r == 0)
 		r = buf_printf(&notes, "%s", d->help);
-	if (r == 0 && def && d->type != OPTION_BOOL)
-		r = buf_printf(&notes, " Default: %s.", def);
-	if (r == 0 && !(d->flags & OPTION_FLAG_ONLY)) {
-		r = buf_printf(&notes, " [");
-		if (r == 0)
-			r = print_env(&notes, d, "");
-		if (r == 0)
-			r = buf_printf(&notes, "]");
-	}
+	if (r == 0)
+		r = help_values(&notes, d);
+	if (r == 0 && d->flags & OPTION_LIVE)
+		r = buf_printf(&notes, " Live.");
+	if (r == 0 && !(d->flags & OPTION_FLAG_ONLY))
+		r = help_env(&notes, d);
 	if (r == 0)
 		r = buf_append(&notes, "", 1);
 	return r < 0 ? r : wrap(b, buf_str(&notes).p, INDENT);
@@ -120,6 +139,13 @@ static int cell(struct buf *b, struct str s)
 	return r;
 }
 
+static int markdown_default(struct buf *b, const struct option_desc *d)
+{
+	if (d->def_words)
+		return cell(b, str_of(d->def_words));
+	return d->def ? buf_printf(b, "`%s`", d->def) : 0;
+}
+
 static int markdown_row(struct buf *b, const struct option_desc *d)
 {
 	_buf_ struct buf flag = {.max = 1024};
@@ -135,12 +161,14 @@ static int markdown_row(struct buf *b, const struct option_desc *d)
 		r = print_env(b, d, "`");
 	if (r == 0)
 		r = buf_printf(b, " | ");
-	if (r == 0 && d->def_words)
-		r = cell(b, str_of(d->def_words));
-	else if (r == 0 && d->def)
-		r = buf_printf(b, "`%s`", d->def);
+	if (r == 0)
+		r = markdown_default(b, d);
 	if (r == 0)
 		r = buf_printf(b, " | ");
+	if (r == 0)
+		r = option_print_range(d, b);
+	if (r == 0)
+		r = buf_printf(b, " | %s | ", d->flags & OPTION_LIVE ? "yes" : "");
 	if (r == 0)
 		r = cell(b, str_of(d->help));
 	return r < 0 ? r : buf_printf(b, " |\n");
@@ -148,11 +176,12 @@ static int markdown_row(struct buf *b, const struct option_desc *d)
 
 int option_table_markdown(const struct option_table *t, struct buf *ret)
 {
-	int r = buf_printf(ret, "| flag | environment | default | meaning |\n|---|---|---|---|\n");
+	int r = buf_printf(ret, "| flag | environment | default | accepted | live | meaning |\n"
+				"|---|---|---|---|---|---|\n");
 
 	for (size_t i = 0; i < t->n && r == 0; i++) {
 		if (t->v[i].group)
-			r = buf_printf(ret, "| **%s** | | | |\n", t->v[i].group);
+			r = buf_printf(ret, "| **%s** | | | | | |\n", t->v[i].group);
 		if (r == 0)
 			r = markdown_row(ret, &t->v[i]);
 	}

@@ -6,9 +6,13 @@
 
 #include "base/clock.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+
+#define HOST_MAX 255 /* bytes; no name is longer */
 
 struct unit {
 	const char *name;
@@ -121,6 +125,29 @@ int option_parse_size(struct str s, uint64_t *ret_bytes)
 	return 0;
 }
 
+/* "::1", "fe80::1%eth0". */
+static bool is_ipv6(struct str s)
+{
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr ignored;
+	struct str head;
+
+	(void)str_split(&s, '%', &head);
+	if (head.n >= sizeof(text))
+		return false;
+	(void)snprintf(text, sizeof(text), "%.*s", STR_ARG(head));
+	return inet_pton(AF_INET6, text, &ignored) == 1;
+}
+
+/* A name or an IPv4 address; empty: any. */
+static bool is_host(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!isalnum((unsigned char)s.p[i]) && (!s.p[i] || !strchr(".-_", s.p[i])))
+			return false;
+	return s.n <= HOST_MAX;
+}
+
 int option_parse_endpoint(struct str s, struct str *ret_host, uint16_t *ret_port)
 {
 	struct str host = s, port = {0};
@@ -138,7 +165,9 @@ int option_parse_endpoint(struct str s, struct str *ret_host, uint16_t *ret_port
 		if (host.n < 3 || host.p[host.n - 1] != ']')
 			return -EBADMSG;
 		host = str_make(host.p + 1, host.n - 2);
-	} else if (host.n && memchr(host.p, ':', host.n)) {
+		if (!is_ipv6(host))
+			return -EBADMSG;
+	} else if (!is_host(host)) {
 		return -EBADMSG; /* an IPv6 address needs brackets */
 	}
 	r = str_to_u64(port, &n);
@@ -192,42 +221,73 @@ static int print_choices(const struct option_desc *d, struct buf *b)
 	return r;
 }
 
-static int print_range(const struct option_desc *d, const char *what, struct buf *b,
-		       int (*format)(struct buf *, uint64_t))
+static int print_span(const struct option_desc *d, struct buf *b,
+		      int (*format)(struct buf *, uint64_t))
 {
-	int r = buf_printf(b, "%s from ", what);
+	int r = format(b, d->min);
 
 	if (r == 0)
-		r = format(b, d->min);
-	if (r == 0)
-		r = buf_printf(b, " to ");
+		r = buf_append_str(b, STR(" to "));
 	return r < 0 ? r : format(b, d->max);
+}
+
+static int print_plain(struct buf *b, uint64_t v)
+{
+	return buf_printf(b, "%llu", (unsigned long long)v);
+}
+
+int option_print_range(const struct option_desc *d, struct buf *b)
+{
+	switch (d->type) {
+	case OPTION_INT:
+	case OPTION_NUMBER:
+		return print_span(d, b, print_plain);
+	case OPTION_DURATION:
+		return print_span(d, b, option_format_duration);
+	case OPTION_SIZE:
+		return print_span(d, b, option_format_size);
+	case OPTION_LIST:
+		return buf_printf(b, "at most %llu", d->max);
+	case OPTION_BOOL:
+	case OPTION_STRING:
+	case OPTION_ENUM:
+	case OPTION_ENDPOINT:
+	case _OPTION_TYPE_MAX:
+		break;
+	}
+	return 0;
+}
+
+static int print_range(const struct option_desc *d, const char *before, struct buf *b)
+{
+	int r = buf_append_str(b, str_of(before));
+
+	return r < 0 ? r : option_print_range(d, b);
 }
 
 static const char *expected_text(const struct option_desc *d)
 {
-	return d->expect ? d->expect : "text without control characters";
+	return d->expect ? d->expect : "text of 1 to 4096 bytes without control characters";
 }
 
-/* What stands after "must be". */
-static int print_expected(const struct option_desc *d, struct buf *b)
+int option_print_expected(const struct option_desc *d, struct buf *b)
 {
 	switch (d->type) {
 	case OPTION_BOOL:
 		return buf_printf(b, "true or false");
 	case OPTION_INT:
 	case OPTION_NUMBER:
-		return buf_printf(b, "%llu to %llu", d->min, d->max);
+		return option_print_range(d, b);
 	case OPTION_DURATION:
-		return print_range(d, "a time with its unit (ms, s, m, h)", b,
-				   option_format_duration);
+		return print_range(d, "a time with its unit (ms, s, m, h) from ", b);
 	case OPTION_SIZE:
-		return print_range(d, "a size with its unit (B, KB, MB, GB, KiB, MiB, GiB)", b,
-				   option_format_size);
+		return print_range(d, "a size with its unit (B, KB, MB, GB, KiB, MiB, GiB) from ",
+				   b);
 	case OPTION_ENUM:
 		return print_choices(d, b);
 	case OPTION_ENDPOINT:
-		return buf_printf(b, "HOST:PORT or [IPV6]:PORT");
+		return buf_printf(b, "HOST:PORT or [IPV6]:PORT%s",
+				  d->flags & OPTION_OFF ? ", or off" : "");
 	case OPTION_LIST:
 		return buf_printf(b, "%s, at most %llu", expected_text(d), d->max);
 	case OPTION_STRING:
@@ -237,19 +297,33 @@ static int print_expected(const struct option_desc *d, struct buf *b)
 	return buf_printf(b, "%s", expected_text(d));
 }
 
-static int refuse_value(const struct options *o, const struct option_slot *s, struct buf *ret_error)
+/* The item of a list that is wrong; `p` NULL: it is not for an item. */
+static int print_item(const struct option_desc *d, struct str item, struct buf *b)
 {
-	int r = buf_printf(ret_error, "config error: ");
+	int r;
+
+	if (!item.p || d->flags & (OPTION_SECRET | OPTION_HUSH))
+		return 0;
+	r = buf_append_str(b, STR(": item "));
+	return r < 0 ? r : option_quote(b, item);
+}
+
+static int refuse_value(struct options *o, const struct option_slot *s, struct str item)
+{
+	struct buf *words = option_fault(o);
+	int r = option_slot_describe(o, s, words);
 
 	if (r == 0)
-		r = option_slot_describe(o, s, ret_error);
+		r = print_item(s->desc, item, words);
 	if (r == 0)
-		r = buf_printf(ret_error, ": must be ");
+		r = buf_append_str(words, STR(": must be "));
 	if (r == 0)
-		r = print_expected(s->desc, ret_error);
+		r = option_print_expected(s->desc, words);
+	if (r == 0 && s->desc->type == OPTION_ENUM)
+		r = option_suggest_choice(s->desc, str_of(s->text), words);
 	if (r == 0 && s->desc->why)
-		r = buf_printf(ret_error, "; %s", s->desc->why);
-	return r < 0 ? r : -EINVAL;
+		r = buf_printf(words, "; %s", s->desc->why);
+	return option_fault_end(o, r);
 }
 
 static int store_uint(char *field, size_t size, uint64_t v)
@@ -308,8 +382,19 @@ static int store_bool(struct str s, char *field)
 	return 0;
 }
 
+/* "true" and "false" are what becomes of an unquoted `on` and `off` where YAML 1.1 is spoken, as in
+ * Helm's values. */
+static bool is_off(struct str s)
+{
+	return str_eq(s, STR("off")) || str_eq(s, STR("false"));
+}
+
 static int store_enum(const struct option_desc *d, struct str s, char *field)
 {
+	if (is_off(s))
+		s = STR("off");
+	else if (str_eq(s, STR("true")))
+		s = STR("on");
 	for (int i = 0; d->choices[i]; i++) {
 		if (!str_eq(str_of(d->choices[i]), s))
 			continue;
@@ -325,12 +410,17 @@ static bool is_plain(struct str s)
 	for (size_t i = 0; i < s.n; i++)
 		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
 			return false;
-	return s.n > 0;
+	return s.n > 0 && s.n <= OPTION_TEXT_MAX;
+}
+
+bool option_item_ok(const struct option_desc *d, struct str item)
+{
+	return is_plain(item) && (!d->ok || d->ok(item));
 }
 
 static int store_string(const struct option_slot *s, struct str text, char *field)
 {
-	if (!is_plain(text) || (s->desc->ok && !s->desc->ok(text)))
+	if (!option_item_ok(s->desc, text))
 		return -EBADMSG;
 	*(const char **)(void *)field = s->text;
 	return 0;
@@ -341,6 +431,10 @@ static int store_endpoint(struct option_slot *s, struct str text, char *field)
 	struct str host;
 	uint16_t port;
 
+	if ((s->desc->flags & OPTION_OFF) && is_off(text)) {
+		*(struct option_endpoint *)(void *)field = (struct option_endpoint){.off = true};
+		return 0;
+	}
 	if (!is_plain(text) || option_parse_endpoint(text, &host, &port) < 0)
 		return -EBADMSG;
 	s->parts = str_dup(host);
@@ -352,7 +446,7 @@ static int store_endpoint(struct option_slot *s, struct str text, char *field)
 }
 
 /* The text cut at its commas, blanks around items dropped. */
-static int store_list(struct option_slot *s, struct str text, char *field)
+static int store_list(struct option_slot *s, struct str text, char *field, struct str *ret_wrong)
 {
 	size_t n = 1, at = 0;
 	struct str item;
@@ -370,8 +464,10 @@ static int store_list(struct option_slot *s, struct str text, char *field)
 	do {
 		more = str_split(&text, ',', &item);
 		item = str_trim(item);
-		if (!is_plain(item) || (s->desc->ok && !s->desc->ok(item)))
+		if (!option_item_ok(s->desc, item)) {
+			*ret_wrong = item.p ? item : STR("");
 			return -EBADMSG;
+		}
 		memcpy(s->parts + at, item.p, item.n);
 		s->parts[at + item.n] = '\0';
 		s->items[n++] = s->parts + at;
@@ -388,7 +484,8 @@ static void store_nothing(const struct option_desc *d, char *field)
 		*(int *)(void *)field = -1;
 }
 
-static int store_text(struct option_slot *s, struct str text, char *field)
+/* -EBADMSG: it is none; of a list *ret_wrong is what is wrong with it, if one item is. */
+static int store_text(struct option_slot *s, struct str text, char *field, struct str *ret_wrong)
 {
 	const struct option_desc *d = s->desc;
 	uint64_t v = 0;
@@ -412,7 +509,7 @@ static int store_text(struct option_slot *s, struct str text, char *field)
 	case OPTION_ENUM:
 		return store_enum(d, text, field);
 	case OPTION_LIST:
-		return store_list(s, text, field);
+		return store_list(s, text, field, ret_wrong);
 	case OPTION_ENDPOINT:
 		return store_endpoint(s, text, field);
 	case _OPTION_TYPE_MAX:
@@ -421,14 +518,15 @@ static int store_text(struct option_slot *s, struct str text, char *field)
 	return -EBADMSG;
 }
 
-int option_slot_convert(struct options *o, struct option_slot *s, struct buf *ret_error)
+int option_slot_convert(struct options *o, struct option_slot *s)
 {
 	char *field = o->target + s->desc->offset;
+	struct str wrong = {0};
 	int r;
 
 	store_nothing(s->desc, field);
-	if (!s->text)
+	if (!s->text || s->bad)
 		return 0;
-	r = store_text(s, str_of(s->text), field);
-	return r == -EBADMSG ? refuse_value(o, s, ret_error) : r;
+	r = store_text(s, str_of(s->text), field, &wrong);
+	return r == -EBADMSG ? refuse_value(o, s, wrong) : r;
 }
