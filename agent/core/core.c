@@ -186,11 +186,18 @@ static void check_full(struct core *c, nsec_t now)
 
 /* ---- what reflectors say --------------------------------------------------------------------- */
 
+static const struct core_tap *tap(const struct watch *w)
+{
+	return w->core->opts.tap;
+}
+
 static void on_list_begin(void *ctx)
 {
 	struct watch *w = ctx;
 
 	inventory_list_begin(w->core->inventory, w->source);
+	if (w->pub.tapped)
+		tap(w)->list_begin(w->core->opts.tap_ctx, &w->pub);
 }
 
 static int apply_pod(struct watch *w, enum event_type type, const struct object *o, nsec_t now)
@@ -224,11 +231,34 @@ static int apply_owner(struct watch *w, enum event_type type, const struct objec
 	return r;
 }
 
+static bool is_place(enum kind kind)
+{
+	return kind == KIND_SERVICE || kind == KIND_NODE;
+}
+
+/* Services and Nodes: names for flows, nothing that a pod waits for. */
+static int apply_place(struct watch *w, enum event_type type, const struct object *o, nsec_t now)
+{
+	struct inventory *v = w->core->inventory;
+	int r = inventory_apply_place(v, w->source, now, w->pub.kind, o);
+
+	if (type == EVENT_DELETED)
+		inventory_delete_place(v, o->meta.uid, now);
+	return r;
+}
+
+static int apply(struct watch *w, enum event_type type, const struct object *o, nsec_t now)
+{
+	if (w->pub.kind == KIND_POD)
+		return apply_pod(w, type, o, now);
+	return is_place(w->pub.kind) ? apply_place(w, type, o, now) : apply_owner(w, type, o, now);
+}
+
 static int on_object(void *ctx, enum event_type type, const struct object *o)
 {
 	struct watch *w = ctx;
 	nsec_t now = core_now(w->core);
-	int r = w->pub.kind == KIND_POD ? apply_pod(w, type, o, now) : apply_owner(w, type, o, now);
+	int r = apply(w, type, o, now);
 
 	note_full(w->core, now);
 	changed(w->core);
@@ -236,7 +266,15 @@ static int on_object(void *ctx, enum event_type type, const struct object *o)
 		return r; /* the reflector tries this one again */
 	if (r < 0)
 		refuse(w->core, &w->pub, r, o->meta.name);
+	if (w->pub.tapped)
+		tap(w)->object(w->core->opts.tap_ctx, &w->pub, type, o);
 	return 0;
+}
+
+/* Pods wait for what is watched here. */
+static bool owns_pods(const struct watch *w)
+{
+	return w->pub.kind != KIND_POD && !is_place(w->pub.kind);
 }
 
 static void on_list_end(void *ctx)
@@ -248,10 +286,12 @@ static void on_list_end(void *ctx)
 
 	w->listed = true;
 	inventory_list_end(c->inventory, w->source, now);
-	if (w->pub.kind != KIND_POD)
+	if (owns_pods(w))
 		(void)session_kind_state(c->session, w->pub.kind, w->pub.ns, now);
-	else if (c->opts.resync_on_relist && again)
+	else if (w->pub.kind == KIND_POD && c->opts.resync_on_relist && again)
 		session_resync(c->session);
+	if (w->pub.tapped)
+		tap(w)->list_end(c->opts.tap_ctx, &w->pub);
 	changed(c);
 }
 
@@ -267,9 +307,11 @@ static void on_state(void *ctx, const struct reflector_status *s)
 		ready = s->since + FAILING_FOR;
 
 	/* What had synced once stays readable: a later refusal takes no knowledge away. */
-	if (w->pub.kind != KIND_POD && !s->ever_synced)
+	if (owns_pods(w) && !s->ever_synced)
 		(void)session_kind_state(c->session, w->pub.kind, w->pub.ns, ready);
 	changed(c);
+	if (w->pub.tapped)
+		tap(w)->state(c->opts.tap_ctx, &w->pub, s);
 	if (c->opts.ops && c->opts.ops->state)
 		c->opts.ops->state(c->opts.ctx, &w->pub, s);
 }
@@ -284,6 +326,8 @@ static void on_bad_object(void *ctx, enum decode_bad why, struct str name)
 	const struct watch *w = ctx;
 	const struct core_opts *o = &w->core->opts;
 
+	if (w->pub.tapped)
+		tap(w)->bad_object(o->tap_ctx, &w->pub, why, name);
 	if (o->ops && o->ops->bad_object)
 		o->ops->bad_object(o->ctx, &w->pub, why, name);
 }
@@ -300,16 +344,22 @@ static const struct reflector_ops watch_ops = {.list_begin = on_list_begin,
 static int watch_init(struct core *c, struct watch *w, const struct watch_spec *spec)
 {
 	struct reflector_opts o = c->opts.watch;
+	bool whole = false;
 	int r;
 
-	*w = (struct watch){
-		.core = c,
-		.pub = {.kind = spec->kind, .ns = str_of(spec->ns), .path = str_of(spec->path)}};
+	*w = (struct watch){.core = c,
+			    .pub = {.kind = spec->kind,
+				    .ns = str_of(spec->ns),
+				    .path = str_of(spec->path),
+				    .index = (uint32_t)(w - c->watches)}};
 	o.path = str_of(spec->path);
 	o.shape = spec->shape;
 	o.api_version = str_of(spec->api_version);
 	o.kind = str_of(kind_name(spec->kind));
-	o.metadata_only = spec->metadata_only;
+	if (c->opts.tap)
+		w->pub.tapped = c->opts.tap->wants(c->opts.tap_ctx, spec->kind, &whole);
+	o.raw = w->pub.tapped;
+	o.metadata_only = spec->metadata_only && !whole;
 	o.list_from_cache = spec->list_from_cache;
 	o.field_selector = str_of(spec->field_selector);
 	o.label_selector = str_of(spec->label_selector);
@@ -317,7 +367,7 @@ static int watch_init(struct core *c, struct watch *w, const struct watch_spec *
 	o.seed += (uint64_t)(w - c->watches) * 0x9e3779b97f4a7c15ULL; /* each its own jitter */
 	o.ops = &watch_ops;
 	o.ctx = w;
-	if (spec->kind != KIND_POD) {
+	if (owns_pods(w)) {
 		r = session_kind_state(c->session, spec->kind, w->pub.ns, NSEC_NEVER);
 		if (r < 0)
 			return r;
@@ -420,6 +470,18 @@ struct inventory *core_inventory(struct core *c)
 	return c->inventory;
 }
 
+void core_tune(struct core *c, const struct core_tuning *t)
+{
+	for (uint32_t i = 0; i < c->n_watches; i++)
+		reflector_tune(c->watches[i].pub.reflector, &t->watch);
+	if (c->owners)
+		owners_tune(c->owners, t->owner_refresh);
+	session_tune(c->session, &t->waiting, t->heartbeat);
+	if (c->opts.max_bytes && t->max_bytes)
+		c->opts.max_bytes = t->max_bytes;
+	c->opts.resync_on_relist = t->resync_on_relist;
+}
+
 nsec_t core_tick(struct core *c, nsec_t now)
 {
 	nsec_t next = inventory_expire(c->inventory, now);
@@ -433,7 +495,8 @@ nsec_t core_tick(struct core *c, nsec_t now)
 bool core_synced(const struct core *c)
 {
 	for (uint32_t i = 0; i < c->n_watches; i++)
-		if (!reflector_status(c->watches[i].pub.reflector).ever_synced)
+		if (!is_place(c->watches[i].pub.kind) &&
+		    !reflector_status(c->watches[i].pub.reflector).ever_synced)
 			return false;
 	return true;
 }

@@ -26,6 +26,27 @@ struct core_watch {
 	struct str ns;	 /* empty: all */
 	struct str path; /* "/api/v1/pods": what the log calls it */
 	struct reflector *reflector;
+	uint32_t index; /* core_watch(c, index) */
+	bool tapped;
+};
+
+/*
+ * Somebody who wants the objects that the core watches whole, from the same watches
+ * (core/collect.h). A tapped watch speaks JSON and hands out each object's bytes
+ * (object.raw); what the core makes of them is the same. No call back into the core.
+ */
+struct core_tap {
+	/* While core_new runs: are objects of this kind wanted, too? *ret_whole: not as metadata
+	 * alone. */
+	bool (*wants)(void *ctx, enum kind kind, bool *ret_whole);
+	/* As reflector_ops, each after the core has heard it. */
+	void (*list_begin)(void *ctx, const struct core_watch *w);
+	void (*object)(void *ctx, const struct core_watch *w, enum event_type type,
+		       const struct object *o);
+	void (*list_end)(void *ctx, const struct core_watch *w);
+	void (*state)(void *ctx, const struct core_watch *w, const struct reflector_status *s);
+	void (*bad_object)(void *ctx, const struct core_watch *w, enum decode_bad why,
+			   struct str name);
 };
 
 /* What the shell wants to hear; each may be NULL. No call back into the core. */
@@ -58,6 +79,8 @@ struct core_opts {
 	bool resync_on_relist;
 	nsec_t (*clock)(void *ctx); /* the same time that the parts are driven with */
 	void *clock_ctx;
+	const struct core_tap *tap; /* NULL: nobody */
+	void *tap_ctx;
 	const struct core_ops *ops;
 	void *ctx;
 };
@@ -72,9 +95,22 @@ struct owners *core_owners(struct core *c);
 struct session *core_session(struct core *c);
 struct inventory *core_inventory(struct core *c);
 
+/* Other limits and times while it runs; nothing is listed or told anew. Of `watch` what
+ * reflector_tune takes. The watches and the session are to be polled. */
+struct core_tuning {
+	struct reflector_opts watch;
+	nsec_t owner_refresh;
+	struct waiting_opts waiting;
+	nsec_t heartbeat;
+	size_t max_bytes; /* as in core_opts; whether there is a limit at all cannot change */
+	bool resync_on_relist;
+};
+void core_tune(struct core *c, const struct core_tuning *t);
+
 /* What is due by time alone. Returns when to call again. */
 nsec_t core_tick(struct core *c, nsec_t now);
-/* Every watch has had a complete list. */
+/* Every watch has had a complete list; those of Services and Nodes (scope.places) are not waited
+ * for: without them flows have fewer names. */
 bool core_synced(const struct core *c);
 
 struct core_counters {
