@@ -8,14 +8,26 @@
 #include "base/mem.h"
 #include "cli/cmd_agent.h"
 #include "cli/cmd_decode.h"
+#include "cli/cmd_export.h"
+#include "cli/cmd_flows.h"
+#include "cli/cmd_graph.h"
 #include "cli/cmd_help.h"
 #include "cli/cmd_reducer.h"
+#include "cli/cmd_search.h"
+#include "cli/cmd_sinks.h"
 #include "cli/cmd_version.h"
+#include "cli/cmd_whois.h"
 
 static int cmd_help(int argc, char **argv);
 
 static const struct command commands[] = {
 	{"agent", cmd_agent, "watch pods and tell a reducer which workload they belong to"},
+	{"flows", cmd_flows, "show the flows that the agent of this node sees"},
+	{"whois", cmd_whois, "say what an address, process, container, cgroup or pod is"},
+	{"export", cmd_export, "print the resources that the agent holds, redacted"},
+	{"search", cmd_search, "find objects of the cluster by words"},
+	{"sinks", cmd_sinks, "say what the agent's databases have, wait for and refused"},
+	{"graph", cmd_graph, "show what an object needs and what needs it"},
 	{"reducer", cmd_reducer, "be the reducer: check the protocol, show workloads and pods"},
 	{"decode", cmd_decode, "print a captured agent-to-reducer stream as JSON lines"},
 	{"version", cmd_version, "print version, commit and the libraries in use"},

@@ -50,6 +50,8 @@ static void on_answer(void *ctx, int r, const struct object *o, const char *text
 	n->asking = false;
 	if (r == 0) {
 		(void)session_set_node(n->session, &o->node);
+		if (n->inventory) /* without its addresses flows have a name less */
+			(void)inventory_apply_place(n->inventory, 0, clock_mono(), KIND_NODE, o);
 		if (n->told)
 			log_info("node %s: read", n->name);
 		(void)evtimer_del(n->timer);

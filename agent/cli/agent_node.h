@@ -13,6 +13,7 @@ struct agent_node {
 	const char *name; /* NULL: no node, nothing to ask */
 	struct client *client;
 	struct session *session;
+	struct inventory *inventory; /* takes its addresses, for the ends of flows; may be NULL */
 	/* Once: the Node is known, or need not be waited for any longer. */
 	void (*ready)(void *ctx);
 	/* It came later. */

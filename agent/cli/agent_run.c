@@ -1,53 +1,27 @@
 /*
- * Everything meets here: options become the core's options, the client drives its
- * reflectors, the connection runs its session, and time and signals are passed on.
- * No decision about data is made in this file.
+ * Everything meets here: the client drives its reflectors, the connection runs its
+ * session, the kernel's records go to the flow table, and time and signals are
+ * passed on. No decision about data is made in this file.
  */
 #include "cli/agent_run.h"
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/rng.h"
-#include "cli/agent_node.h"
-#include "cli/agent_taps.h"
-#include "cli/agent_words.h"
+#include "cli/agent_parts.h"
 #include "cli/cmd_help.h"
 #include "config/version.h"
-#include "core/core.h"
-#include "kube/client.h"
-#include "sink/reducer/conn.h"
-#include "sink/reducer/hostinfo.h"
 
 #include <errno.h>
 #include <event2/event.h>
+#include <limits.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 
-#define START_JITTER  (500 * NSEC_PER_MSEC)
 #define TICK_MIN      (100 * NSEC_PER_MSEC)
 #define TICK_MAX      (3600 * NSEC_PER_SEC)
 #define PRIORITIES    3 /* events have the middle one; the session runs when nothing else does */
 #define FIGURES_EVERY (3600 * NSEC_PER_SEC)
-#define MAX_NAMES     1024
-
-struct agent {
-	const struct agent_config *cfg;
-	struct event_base *base;
-	struct budget budget;
-	struct core *core;
-	struct client *client;
-	struct conn *conn;
-	struct taps taps;
-	struct agent_node node;
-	struct agent_words words;
-	struct event *signals[2], *tick, *figures;
-	struct str namespaces[MAX_NAMES], follow[MAX_NAMES];
-	struct addr addrs[SESSION_MAX_ADDRS];
-	struct session_label labels[5];
-	char hostname[HOSTINFO_NAME_MAX];
-	bool woken;
-};
+#define SLICE_MS      5
 
 static struct timeval to_timeval(nsec_t t)
 {
@@ -62,6 +36,9 @@ static void on_changed(void *ctx)
 	struct agent *a = ctx;
 
 	conn_wake(a->conn);
+	if (a->flows)
+		agent_flows_wake(a->flows);
+	agent_publish_wake(a->publish);
 	if (!a->woken) { /* a tick follows this turn of the loop: what is due may have changed */
 		a->woken = true;
 		event_active(a->tick, EV_TIMEOUT, 0);
@@ -111,19 +88,28 @@ static void on_watches_asked(void *ctx)
 	client_wake(((struct agent *)ctx)->client);
 }
 
-static const struct core_ops core_ops = {.changed = on_changed,
-					 .owner_wanted = on_owner_wanted,
-					 .watches_asked = on_watches_asked,
-					 .unauthorized = on_unauthorized,
-					 .bad_object = on_bad_object,
-					 .object_refused = on_object_refused,
-					 .owner_refused = on_owner_refused,
-					 .full = on_full};
+const struct core_ops agent_core_ops = {.changed = on_changed,
+					.owner_wanted = on_owner_wanted,
+					.watches_asked = on_watches_asked,
+					.unauthorized = on_unauthorized,
+					.bad_object = on_bad_object,
+					.object_refused = on_object_refused,
+					.owner_refused = on_owner_refused,
+					.full = on_full};
 
-static nsec_t core_clock(void *ctx)
+nsec_t agent_clock(void *ctx)
 {
 	(void)ctx;
 	return clock_mono();
+}
+
+void agent_on_flows(void *ctx)
+{
+	struct agent *a = ctx;
+
+	conn_wake(a->conn);
+	if (a->serve)
+		serve_changed(a->serve);
 }
 
 /* ---- time ------------------------------------------------------------------------------------ */
@@ -139,21 +125,35 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 	(void)fd;
 	(void)what;
 	a->woken = false;
+	agent_refresh_scope(a);
+	agent_lead_tick(a, now);
 	(void)evtimer_add(a->tick, &tv);
+}
+
+static void say_figures(struct agent *a)
+{
+	words_figures(a->core);
+	if (a->resources)
+		agent_resources_figures(a->resources);
+	agent_sinks_figures(a->sinks);
+	if (a->flows)
+		words_flows(agent_flows_table(a->flows));
+	if (a->flows && agent_flows_jsonl(a->flows))
+		words_jsonl(agent_flows_jsonl(a->flows));
 }
 
 static void on_figures(evutil_socket_t fd, short what, void *ctx)
 {
 	(void)fd;
 	(void)what;
-	words_figures(((struct agent *)ctx)->core);
+	say_figures(ctx);
 }
 
 /* ---- the agent's own node -------------------------------------------------------------------- */
 
 static void on_node_ready(void *ctx)
 {
-	conn_start(((struct agent *)ctx)->conn);
+	agent_lead_node_known(ctx);
 }
 
 static void on_node_late(void *ctx)
@@ -166,179 +166,72 @@ static int start_node(struct agent *a)
 	a->node = (struct agent_node){.name = a->cfg->node_name,
 				      .client = a->client,
 				      .session = core_session(a->core),
+				      .inventory = a->flows ? core_inventory(a->core) : NULL,
 				      .ready = on_node_ready,
 				      .late = on_node_late,
 				      .ctx = a};
 	return agent_node_start(&a->node, a->base);
 }
 
-/* ---- options to parts ------------------------------------------------------------------------ */
-
-static uint32_t take_list(const struct option_list *l, struct str out[MAX_NAMES])
-{
-	uint32_t n = (uint32_t)MIN(l->n, (size_t)MAX_NAMES);
-
-	for (uint32_t i = 0; i < n; i++)
-		out[i] = str_of(l->v[i]);
-	return n;
-}
-
-static uint32_t take_labels(struct agent *a)
-{
-	const struct agent_config *c = a->cfg;
-	const struct session_label all[] = {{STR("namespace"), str_of(c->agent_namespace)},
-					    {STR("cluster"), str_of(c->agent_cluster)},
-					    {STR("service"), str_of(c->agent_service)},
-					    {STR("host"), str_of(c->agent_host)},
-					    {STR("zone"), str_of(c->agent_zone)}};
-
-	memcpy(a->labels, all, sizeof(all));
-	return ARRAY_SIZE(all);
-}
-
-/* What the reducer calls us: the node, else what the older collectors were told, else the host. */
-static struct str hostname(struct agent *a)
-{
-	if (a->cfg->node_name)
-		return str_of(a->cfg->node_name);
-	if (a->cfg->collector_hostname)
-		return str_of(a->cfg->collector_hostname);
-	hostinfo_name(a->hostname);
-	return str_of(a->hostname);
-}
-
-static void fill_session(struct agent *a, struct session_opts *o)
-{
-	const struct agent_config *c = a->cfg;
-	uint32_t n = take_list(&c->follow_owners, a->follow);
-
-	o->policy.follow_all = n == 1 && str_eq(a->follow[0], STR("*"));
-	o->policy.follow = a->follow;
-	o->policy.n_follow = n;
-	o->waiting = (struct waiting_opts){.max = c->waiting_max, .timeout = c->waiting_timeout};
-	o->version[0] = c->announce_major;
-	o->version[1] = c->announce_minor;
-	o->version[2] = c->announce_patch;
-	o->hostname = hostname(a);
-	o->n_labels = take_labels(a);
-	o->labels = a->labels;
-	o->cpu_cores = hostinfo_cpus();
-	o->n_addrs = hostinfo_addrs(a->addrs, SESSION_MAX_ADDRS);
-	o->addrs = a->addrs;
-	o->heartbeat = c->heartbeat;
-	o->taps = &taps_ops;
-	o->taps_ctx = &a->taps;
-}
-
-static void fill_watch(const struct agent *a, struct reflector_opts *o)
-{
-	const struct agent_config *c = a->cfg;
-
-	o->page_size = c->page_size;
-	o->whole_lists = c->page_size == 0;
-	o->no_streaming = c->streaming_list == AGENT_STREAMING_OFF;
-	o->no_protobuf = c->encoding == AGENT_ENCODING_JSON;
-	o->max_object = c->max_object_size;
-	o->start_jitter = START_JITTER;
-	o->first_byte = c->first_byte_timeout;
-	o->idle = c->list_silence;
-	o->watch_idle = c->watch_silence;
-	o->watch_min_s = (uint32_t)(c->watch_timeout_min / NSEC_PER_SEC);
-	o->watch_max_s = (uint32_t)(c->watch_timeout_max / NSEC_PER_SEC);
-	o->backoff_base = c->backoff_min;
-	o->backoff_cap = c->backoff_max;
-}
-
-static int make_core(struct agent *a)
-{
-	const struct agent_config *c = a->cfg;
-	struct core_opts o = {.clock = core_clock, .ops = &core_ops, .ctx = a};
-
-	budget_init(&a->budget, c->api_qps, c->api_burst, rng_entropy());
-	o.scope.node_name = c->scope == AGENT_SCOPE_NODE ? c->node_name : NULL;
-	o.scope.n_namespaces = take_list(&c->namespaces, a->namespaces);
-	o.scope.namespaces = a->namespaces;
-	o.scope.label_selector = c->label_selector;
-	fill_watch(a, &o.watch);
-	o.watch.budget = o.owners.budget = &a->budget;
-	o.watch.seed = rng_entropy();
-	o.owners.seed = rng_entropy();
-	o.owners.refresh = c->owner_refresh;
-	o.owners.no_protobuf = o.watch.no_protobuf;
-	o.inventory = inventory_defaults;
-	o.max_bytes = c->inventory_max;
-	o.resync_on_relist = c->resync_on_relist;
-	fill_session(a, &o.session);
-	return core_new(&o, &a->core);
-}
-
-/* "kindred/1.2.3 (agent; node-1)": what an administrator sees in audit logs. */
-static int make_client(struct agent *a, struct buf *error)
-{
-	const struct agent_config *c = a->cfg;
-	char user_agent[512];
-	struct client_opts o = {.base = a->base,
-				.cred = {.api_server = c->api_server,
-					 .token_file = c->token_file,
-					 .ca_file = c->ca_file,
-					 .client_cert = c->client_cert,
-					 .client_key = c->client_key,
-					 .kubeconfig = c->kubeconfig,
-					 .context = c->context,
-					 .exec_timeout = c->exec_timeout},
-				.user_agent = user_agent,
-				.connect_timeout = c->connect_timeout,
-				.budget = &a->budget,
-				.no_protobuf = c->encoding == AGENT_ENCODING_JSON,
-				.max_watches = core_n_watches(a->core)};
-	int r;
-
-	(void)snprintf(user_agent, sizeof(user_agent), "kindred/%s (agent; %s)", kindred_version,
-		       c->node_name ? c->node_name : "cluster");
-	r = client_new(&o, &a->client, error);
-	for (uint32_t i = 0; r == 0 && i < core_n_watches(a->core); i++) {
-		struct core_watch *w = core_watch(a->core, i);
-
-		r = client_add(a->client, w->reflector, w->path);
-	}
-	return r < 0 ? r : client_set_owners(a->client, core_owners(a->core));
-}
-
-static int make_conn(struct agent *a)
-{
-	const struct agent_config *c = a->cfg;
-	const struct conn_opts o = {.base = a->base,
-				    .session = core_session(a->core),
-				    .host = c->intake_host,
-				    .port = c->intake_port,
-				    .tls = c->intake_tls,
-				    .ca_file = c->intake_ca_file,
-				    .connect_timeout = c->intake_connect_timeout,
-				    .backoff_min = c->intake_backoff_min,
-				    .backoff_max = c->intake_backoff_max,
-				    .seed = rng_entropy()};
-
-	return conn_new(&o, &a->conn);
-}
-
 /* ---- start and stop -------------------------------------------------------------------------- */
 
-static void on_stopped(void *ctx)
+static void on_released(void *ctx)
 {
 	(void)event_base_loopbreak(((struct agent *)ctx)->base);
 }
 
-static void on_signal(evutil_socket_t sig, short what, void *ctx)
+/* Nothing more is written: another agent may lead. */
+static void on_stopped(void *ctx)
+{
+	agent_lead_release(ctx, on_released);
+}
+
+static void on_sinks_done(void *ctx)
 {
 	struct agent *a = ctx;
 
+	say_figures(a);
+	conn_stop(a->conn, 0, on_stopped, a);
+}
+
+static void stop(struct agent *a)
+{
+	client_stop(a->client);
+	if (a->resources)
+		agent_resources_stop(a->resources);
+	(void)evtimer_del(a->tick);
+	if (a->flows)
+		agent_flows_stop(a->flows);
+	agent_node_done(&a->node);
+	agent_peers_stop(a->peers);
+	agent_sinks_stop(a->sinks, on_sinks_done, a);
+}
+
+static void on_signal(evutil_socket_t sig, short what, void *ctx)
+{
 	(void)what;
 	log_info("%s: stopping", sig == SIGTERM ? "SIGTERM" : "SIGINT");
-	client_stop(a->client);
-	(void)evtimer_del(a->tick);
-	agent_node_done(&a->node);
-	words_figures(a->core);
-	conn_stop(a->conn, 0, on_stopped, a);
+	stop(ctx);
+}
+
+void agent_fail(struct agent *a)
+{
+	log_error("cannot go on: stopping");
+	a->failed = true;
+	stop(a);
+}
+
+/* A file that was moved away (logrotate) is let go of, and the configuration is read again. */
+static void on_hangup(evutil_socket_t sig, short what, void *ctx)
+{
+	struct agent *a = ctx;
+
+	(void)sig;
+	(void)what;
+	if (a->flows)
+		agent_flows_reopen(a->flows);
+	agent_sinks_reopen(a->sinks);
+	reload_now(a->reload, "SIGHUP");
 }
 
 static int make_events(struct agent *a)
@@ -347,44 +240,96 @@ static int make_events(struct agent *a)
 
 	a->signals[0] = evsignal_new(a->base, SIGTERM, on_signal, a);
 	a->signals[1] = evsignal_new(a->base, SIGINT, on_signal, a);
+	a->signals[2] = evsignal_new(a->base, SIGHUP, on_hangup, a);
 	a->tick = evtimer_new(a->base, on_tick, a);
 	a->figures = event_new(a->base, -1, EV_PERSIST, on_figures, a);
-	if (!a->signals[0] || !a->signals[1] || !a->tick || !a->figures ||
+	if (!a->signals[0] || !a->signals[1] || !a->signals[2] || !a->tick || !a->figures ||
 	    event_add(a->signals[0], NULL) < 0 || event_add(a->signals[1], NULL) < 0 ||
-	    event_add(a->figures, &every) < 0)
+	    event_add(a->signals[2], NULL) < 0 || event_add(a->figures, &every) < 0)
 		return -ENOMEM;
 	return 0;
 }
 
-static int agent_init(struct agent *a, struct buf *error)
+/* Events of the highest priority (elector.h) wait for one callback, not for all that are ready,
+ * when more time has passed than callbacks take. */
+static struct event_base *make_base(void)
+{
+	const struct timeval slice = {.tv_usec = SLICE_MS * 1000};
+	struct event_config *c = event_config_new();
+	struct event_base *base = NULL;
+
+	if (c && event_config_set_max_dispatch_interval(c, &slice, INT_MAX, 1) == 0)
+		base = event_base_new_with_config(c);
+	if (base && event_base_priority_init(base, PRIORITIES) < 0) {
+		event_base_free(base);
+		base = NULL;
+	}
+	if (c)
+		event_config_free(c);
+	return base;
+}
+
+static int agent_init(struct agent *a, struct agent_config *cfg, const struct options *options,
+		      struct buf *error)
 {
 	int r;
 
-	a->base = event_base_new();
-	if (!a->base || event_base_priority_init(a->base, PRIORITIES) < 0)
+	a->base = make_base();
+	if (!a->base)
 		return -ENOMEM;
 	r = taps_open(&a->taps, a->cfg->record, a->cfg->record_plain);
+	a->n_addrs = hostinfo_addrs(a->addrs, SESSION_MAX_ADDRS);
+	agent_fill_policy(a, &a->policy);
 	if (r == 0)
-		r = make_core(a);
+		r = agent_lead_new(a, error);
+	if (r == 0)
+		r = agent_make_flows(a);
+	if (r == 0)
+		r = agent_make_core(a, error);
+	if (r == 0)
+		r = agent_make_peers(a, error);
+	if (r == 0)
+		r = agent_join_flows(a);
 	if (r == 0)
 		r = make_events(a);
 	if (r == 0)
-		r = make_conn(a);
-	return r < 0 ? r : make_client(a, error);
+		r = loop_lag_start(&a->lag, a->base);
+	if (r == 0)
+		r = agent_make_conn(a);
+	if (r == 0)
+		r = agent_make_sinks(a);
+	if (r == 0)
+		r = agent_make_serve(a);
+	if (r == 0)
+		r = agent_make_reload(a, cfg, options);
+	return r < 0 ? r : agent_make_client(a, error);
 }
 
 static void agent_done(struct agent *a)
 {
-	struct event *events[] = {a->signals[0], a->signals[1], a->tick, a->figures};
+	struct event *events[] = {a->signals[0], a->signals[1], a->signals[2], a->tick, a->figures};
 
 	agent_node_done(&a->node);
+	loop_lag_done(&a->lag);
+	review_free(&a->review);
+	agent_lead_free(a);
 	client_free(&a->client);
 	conn_free(&a->conn);
+	serve_free(&a->serve);
+	agent_sinks_free(&a->sinks);
+	config_watch_free(&a->config_watch);
+	agent_resources_free(&a->resources);
+	agent_flows_leave(a->flows);
+	agent_peers_free(&a->peers);
+	agent_publish_free(&a->publish);
 	core_free(&a->core);
+	agent_flows_free(&a->flows);
 	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
 		if (events[i])
 			event_free(events[i]);
 	taps_close(&a->taps);
+	file_watch_free(&a->file_watch);
+	reload_free(&a->reload);
 	if (a->base)
 		event_base_free(a->base);
 }
@@ -405,14 +350,33 @@ static int agent_loop(struct agent *a)
 
 	log_start(a);
 	client_start(a->client);
+	if (a->resources)
+		agent_resources_start(a->resources, a->client);
+	if (a->flows)
+		agent_flows_start(a->flows);
 	on_tick(-1, 0, a);
+	agent_peers_start(a->peers);
+	agent_lead_start(a);
 	r = start_node(a);
 	if (r < 0)
 		return log_err(r, "cannot start");
-	return event_base_dispatch(a->base) < 0 ? -EIO : 0;
+	return event_base_dispatch(a->base) < 0 || a->failed ? -EIO : 0;
 }
 
-int agent_run(const struct agent_config *cfg)
+/* A line each: words about an expression have a mark under the fault. */
+static void say_cannot_start(struct str words)
+{
+	const char *what = "cannot start: ";
+	struct str line;
+
+	while (words.n) {
+		(void)str_split(&words, '\n', &line);
+		log_error("%s%.*s", what, STR_ARG(line));
+		what = "";
+	}
+}
+
+int agent_run(struct agent_config *cfg, const struct options *options)
 {
 	struct agent *a = calloc(1, sizeof(*a));
 	_buf_ struct buf error = {.max = 4096};
@@ -423,10 +387,9 @@ int agent_run(const struct agent_config *cfg)
 		return EXIT_FAILED;
 	}
 	a->cfg = cfg;
-	r = agent_init(a, &error);
+	r = agent_init(a, cfg, options, &error);
 	if (r < 0)
-		log_error("cannot start: %.*s",
-			  STR_ARG(buf_str(&error).n ? buf_str(&error) : str_of(strerror(-r))));
+		say_cannot_start(error.n ? buf_str(&error) : str_of(strerror(-r)));
 	else
 		code = agent_loop(a) < 0 ? EXIT_FAILED : EXIT_OK;
 	agent_done(a);

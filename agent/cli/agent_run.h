@@ -6,7 +6,8 @@
 
 #include "config/agent_options.h"
 
-/* Runs until SIGTERM or SIGINT. The exit code of the process: EXIT_OK; after a logged failure
+/* `options` is what `cfg` was loaded with; live options of `cfg` change when the configuration
+ * does. Runs until SIGTERM or SIGINT. The exit code of the process: EXIT_OK; after a logged failure
  * EXIT_USAGE (before anything was watched: an option or a file it names is wrong) or EXIT_FAILED.
  */
-int agent_run(const struct agent_config *cfg);
+int agent_run(struct agent_config *cfg, const struct options *options);

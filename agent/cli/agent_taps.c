@@ -33,6 +33,7 @@ static void tap_begin(struct tap *t)
 	struct stat st;
 	int r;
 
+	t->begun = true;
 	if (!t->f || fstat(fileno(t->f), &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
 		return;
 	r = keep(t->path);
@@ -47,7 +48,8 @@ static void tap_begin(struct tap *t)
 
 static void tap_write(struct tap *t, struct str bytes)
 {
-	if (!t->f || (fwrite(bytes.p, 1, bytes.n, t->f) == bytes.n && fflush(t->f) == 0))
+	if (!t->f || !t->begun ||
+	    (fwrite(bytes.p, 1, bytes.n, t->f) == bytes.n && fflush(t->f) == 0))
 		return;
 	(void)log_err(-errno, "%s: a copy of the stream cannot be written and ends here", t->path);
 	tap_close(t);
@@ -73,14 +75,37 @@ static void on_plain(void *ctx, struct str message)
 
 const struct session_taps taps_ops = {.begin = on_begin, .wire = on_wire, .plain = on_plain};
 
+static void tap_done(struct tap *t)
+{
+	tap_close(t);
+	free(t->path);
+	*t = (struct tap){0};
+}
+
 /* Appending: what an earlier run left is kept by the first connection, not destroyed here. */
 static int tap_open(const char *path, struct tap *t)
 {
+	int r;
+
 	if (!path)
 		return 0;
-	t->path = path;
+	t->path = str_dup(str_of(path));
+	if (!t->path)
+		return -ENOMEM;
 	t->f = fopen(path, "ae");
-	return t->f ? 0 : log_err(-errno, "%s", path);
+	if (t->f)
+		return 0;
+	r = log_err(-errno, "%s", path);
+	tap_done(t);
+	return r;
+}
+
+static int tap_change(const char *path, struct tap *t)
+{
+	if (str_eq(str_of(path), str_of(t->path)))
+		return 0;
+	tap_done(t);
+	return tap_open(path, t);
 }
 
 int taps_open(struct taps *t, const char *wire, const char *plain)
@@ -90,9 +115,15 @@ int taps_open(struct taps *t, const char *wire, const char *plain)
 	return r < 0 ? r : tap_open(plain, &t->plain);
 }
 
+int taps_change(struct taps *t, const char *wire, const char *plain)
+{
+	int r = tap_change(wire, &t->wire), r2 = tap_change(plain, &t->plain);
+
+	return r < 0 ? r : r2;
+}
+
 void taps_close(struct taps *t)
 {
-	tap_close(&t->wire);
-	tap_close(&t->plain);
-	*t = (struct taps){0};
+	tap_done(&t->wire);
+	tap_done(&t->plain);
 }

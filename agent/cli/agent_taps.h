@@ -12,8 +12,9 @@
 #include <stdio.h>
 
 struct tap {
-	FILE *f; /* NULL: off, or ended by a failure */
-	const char *path;
+	FILE *f;    /* NULL: off, or ended by a failure */
+	char *path; /* heap; NULL: off */
+	bool begun; /* a connection has begun since the file was opened */
 };
 
 struct taps {
@@ -22,7 +23,10 @@ struct taps {
 
 extern const struct session_taps taps_ops;
 
-/* NULL paths are off; the others are borrowed until taps_close. A file that exists stays as it is
- * until the first connection. 0, or -errno with the path logged. */
+/* NULL paths are off. A file that exists stays as it is until the first connection. 0, or -errno
+ * with the path logged. */
 int taps_open(struct taps *t, const char *wire, const char *plain);
+/* Other paths: what has another one ends here, and begins anew with the next connection, for half
+ * a stream could not be read. As taps_open. */
+int taps_change(struct taps *t, const char *wire, const char *plain);
 void taps_close(struct taps *t);

@@ -57,6 +57,37 @@ void words_object_refused(struct agent_words *w, const struct core_watch *watch,
 			   : "its uid, or an owner's, is none");
 }
 
+void words_resource(struct agent_words *w, const struct collect_kind *k, enum collect_state before)
+{
+	switch (k->state) {
+	case COLLECT_FAILING:
+	case COLLECT_FORBIDDEN:
+		if (may_say(w))
+			log_warn("resources: %.*s is %s, the others go on: %s", STR_ARG(k->name),
+				 collect_state_name(k->state), k->text);
+		return;
+	case COLLECT_SYNCED:
+		if (before == COLLECT_FAILING || before == COLLECT_FORBIDDEN)
+			log_info("resources: %.*s works again", STR_ARG(k->name));
+		break;
+	case COLLECT_SYNCING:
+	case _COLLECT_STATE_MAX:
+		break;
+	}
+}
+
+void words_bad_resource(struct agent_words *w, const struct collect_kind *k, unsigned why,
+			struct str name)
+{
+	char text[256];
+
+	if (!may_say(w))
+		return;
+	redact_text(text, sizeof(text), name);
+	log_warn("resources: %.*s: object '%s' left out: %s", STR_ARG(k->name), text,
+		 collect_bad_name(why));
+}
+
 void words_owner_refused(struct agent_words *w, const char *text)
 {
 	nsec_t now = clock_mono();
@@ -109,4 +140,41 @@ void words_figures(struct core *c)
 			 s.wire_bytes, s.waiting, s.timeouts, s.overflows, s.cut, v.long_ids,
 			 v.dropped_dead);
 	log_info("%.*s", STR_ARG(buf_str(&b)));
+}
+
+static uint64_t sum(const uint64_t *v, int from, int to)
+{
+	uint64_t n = 0;
+
+	for (int i = from; i < to; i++)
+		n += v[i];
+	return n;
+}
+
+void words_flows(const struct flows *f)
+{
+	struct flows_stats s;
+
+	flows_stats(f, &s);
+	log_info("flows: TCP started %" PRIu64 " = reported %" PRIu64 " + open %" PRIu64
+		 " + dropped %" PRIu64 " + unaccounted %" PRId64 "; open before the agent %" PRIu64
+		 "; UDP started %" PRIu64 ", ended %" PRIu64 "; DNS %" PRIu64 ", timed out %" PRIu64
+		 "; local ends without a name %" PRIu64 ", remote %" PRIu64
+		 "; waiting %u, over the maximum %" PRIu64 "; evicted %" PRIu64,
+		 s.started, s.reported, s.open, sum(s.dropped, 0, _FLOW_DROP_MAX), s.unaccounted,
+		 s.pre_existing, s.udp_started, s.udp_ended, s.dns_transactions, s.dns_timeouts,
+		 sum(s.unknown_local, 1, _UNKNOWN_REASON_MAX),
+		 sum(s.unknown_remote, 1, _UNKNOWN_REASON_MAX), s.pending, s.pending_full,
+		 s.evicted);
+}
+
+void words_jsonl(const struct jsonl *j)
+{
+	struct jsonl_stats s;
+
+	jsonl_stats(j, &s);
+	log_info("flows: lines written %" PRIu64 ", %" PRIu64 " bytes; lost: too long %" PRIu64
+		 ", cut %" PRIu64 ", not taken before the stop %" PRIu64
+		 "; ended flows that the output was too slow for %" PRIu64,
+		 s.lines, s.bytes, s.too_long, s.cut, s.left, s.dropped);
 }

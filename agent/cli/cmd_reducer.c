@@ -1,7 +1,7 @@
 /*
  * kindred reducer: the reference reducer as a program. It listens, checks what
- * agents send and shows what it has learnt: a table when things have settled,
- * or every event as a JSON line.
+ * agents send and shows what it has learnt: tables of pods and of the traffic between
+ * workloads when things have settled, or every event as a JSON line.
  */
 #include "cli/cmd_reducer.h"
 
@@ -13,6 +13,7 @@
 #include "cli/options_read.h"
 #include "reducer/listener.h"
 #include "reducer/report.h"
+#include "reducer/report_flows.h"
 #include "reducer/table.h"
 
 #include <errno.h>
@@ -31,7 +32,7 @@
 /* Under steady change there is a table this often all the same. */
 #define LATEST_PIPE	(5 * NSEC_PER_SEC)
 #define LATEST_TERMINAL (1 * NSEC_PER_SEC)
-#define TABLE_MARGIN	4 /* lines of a terminal that are no pods */
+#define TABLE_MARGIN	6 /* lines of a terminal that are neither pods nor traffic */
 
 struct reducer_config {
 	struct option_endpoint listen;
@@ -49,7 +50,10 @@ struct reducer {
 	struct listener *listener;
 	struct buf out;
 	bool terminal;
-	bool changed; /* since the last table */
+	bool changed;		   /* since the last table */
+	bool pods;		   /* of pods, not only perhaps of traffic */
+	uint64_t traffic;	   /* traffic_stats.changes at the last one */
+	struct report_grown grown; /* JSON */
 	nsec_t first_change, last_change;
 	int failed; /* standard output is gone */
 };
@@ -64,7 +68,9 @@ static const struct option_desc descs[] = {
 	 .help = "Where to listen; no host is any address, port 0 any free port."},
 	{.flag = "--json", .type = OPTION_BOOL, FIELD(json),
 	 .help = "Instead of the table one JSON object a line, written at once: events connect, "
-		 "resync, pod, container, delete, disconnect, error, and message for all others."},
+		 "resync, pod, container, delete, disconnect, error, and message for all others; "
+		 "and flow, within a second, for the traffic between two workloads that has grown, "
+		 "with its sums so far."},
 	{.flag = "--port-file", .type = OPTION_STRING, .arg = "FILE", FIELD(port_file),
 	 .help = "Write the port in use to FILE when it listens."},
 	{.group = "Faults, to test agents with",
@@ -81,7 +87,7 @@ static const struct option_desc descs[] = {
 static const struct option_table options_table = {
 	.command = "kindred reducer",
 	.about = "Listens as the telemetry reducer does, checks what agents send, and shows the "
-		 "workloads and pods that they announce.",
+		 "workloads and pods that they announce and the traffic between them.",
 	.after = "A connection that is reset keeps its pods until it was silent for 30 seconds, as "
 		 "with the reducer; one that is closed gives them up at once. Breaches of the "
 		 "protocol that the reducer closes a connection for close it here, too; others are "
@@ -132,6 +138,49 @@ static size_t terminal_rows(const struct reducer *red)
 	return w.ws_row - TABLE_MARGIN;
 }
 
+/* Since the last time it was asked. */
+static bool traffic_changed(struct reducer *red)
+{
+	struct traffic_stats st;
+	bool changed;
+
+	traffic_stats(reducer_table_traffic(red->table), &st);
+	changed = st.changes != red->traffic;
+	red->traffic = st.changes;
+	return changed;
+}
+
+static void print_flows(struct reducer *red)
+{
+	int r;
+
+	if (!traffic_changed(red))
+		return;
+	r = report_grown(&red->grown, reducer_table_traffic(red->table), &red->out);
+	if (r < 0)
+		(void)log_err(r, "cannot print the traffic");
+	flush_output(red);
+}
+
+/* Both tables; on a terminal they share its lines. */
+static int report(struct reducer *red, bool whole)
+{
+	const size_t rows = whole ? 0 : terminal_rows(red);
+	struct traffic_stats st;
+	size_t pods = rows;
+	int r;
+
+	traffic_stats(reducer_table_traffic(red->table), &st);
+	if (rows && (st.links || st.edges))
+		pods = MAX(rows / 2, (size_t)1);
+	r = report_table(red->table, pods, &red->out);
+	if (r == 0 && (st.links || st.edges))
+		r = buf_append_str(&red->out, STR("\n"));
+	return r < 0 ? r
+		     : report_traffic(reducer_table_traffic(red->table),
+				      rows ? MAX(rows - pods, (size_t)1) : 0, &red->out);
+}
+
 static void print_table(struct reducer *red, bool whole)
 {
 	const uint32_t agents = listener_connections(red->listener);
@@ -140,7 +189,7 @@ static void print_table(struct reducer *red, bool whole)
 	if (red->terminal && !whole)
 		r = buf_append_str(&red->out, STR("\033[H\033[2J"));
 	if (r == 0)
-		r = report_table(red->table, whole ? 0 : terminal_rows(red), &red->out);
+		r = report(red, whole);
 	if (r == 0)
 		r = buf_printf(&red->out, "%u agent%s connected\n\n", agents,
 			       agents == 1 ? "" : "s");
@@ -156,7 +205,7 @@ static void print_table(struct reducer *red, bool whole)
 static nsec_t due(const struct reducer *red)
 {
 	const nsec_t quiet = red->terminal ? QUIET_TERMINAL : QUIET_PIPE;
-	const nsec_t latest = red->terminal ? LATEST_TERMINAL : LATEST_PIPE;
+	const nsec_t latest = red->terminal || red->o.json ? LATEST_TERMINAL : LATEST_PIPE;
 
 	return MIN(red->last_change + quiet, red->first_change + latest);
 }
@@ -179,20 +228,25 @@ static void on_settle(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (!red->changed)
 		return;
-	if (now < due(red))
+	if (now < due(red)) {
 		arm_settle(red, now);
-	else
+		return;
+	}
+	red->changed = false;
+	if (red->o.json)
+		print_flows(red);
+	else if (traffic_changed(red) || red->pods)
 		print_table(red, false);
+	red->pods = false;
 }
 
 /* Only notes the time: changes come by the hundred thousand, the timer looks at it when it fires.
  */
-static void note_change(struct reducer *red)
+static void note_change(struct reducer *red, bool pods)
 {
 	const nsec_t now = clock_mono();
 
-	if (red->o.json)
-		return;
+	red->pods |= pods;
 	red->last_change = now;
 	if (red->changed)
 		return;
@@ -223,11 +277,11 @@ static void on_effect(void *arg, uint32_t conn, const struct ingest_effect *e)
 		if (r < 0)
 			(void)log_err(r, "agent %u: cannot print an event", conn);
 		flush_output(red);
-		return;
+	} else {
+		log_effect(conn, e);
 	}
-	log_effect(conn, e);
-	if (e->type != INGEST_MESSAGE && e->type != INGEST_ERROR)
-		note_change(red);
+	if (e->type != INGEST_ERROR)
+		note_change(red, e->type != INGEST_MESSAGE);
 }
 
 static void on_disconnect(void *arg, uint32_t conn, bool reset)
@@ -237,17 +291,18 @@ static void on_disconnect(void *arg, uint32_t conn, bool reset)
 	if (red->o.json) {
 		if (report_disconnect(conn, &red->out) == 0)
 			flush_output(red);
+		note_change(red, false);
 		return;
 	}
 	log_info("agent %u: %s", conn,
 		 reset ? "connection reset; its pods stay for up to 30 s" : "disconnected");
-	note_change(red);
+	note_change(red, true);
 }
 
 static void on_swept(void *arg, uint32_t conn)
 {
 	(void)conn;
-	note_change(arg);
+	note_change(arg, true);
 }
 
 static void on_signal(evutil_socket_t fd, short what, void *arg)
@@ -333,6 +388,7 @@ static void reducer_done(struct reducer *red)
 	if (red->base)
 		event_base_free(red->base);
 	buf_done(&red->out);
+	report_grown_done(&red->grown);
 }
 
 static int run(struct reducer *red)
@@ -347,7 +403,9 @@ static int run(struct reducer *red)
 		return r;
 	if (event_base_dispatch(red->base) < 0)
 		return -EIO;
-	if (!red->failed && !red->o.json)
+	if (!red->failed && red->o.json)
+		print_flows(red);
+	else if (!red->failed)
 		print_table(red, true);
 	return red->failed;
 }

@@ -18,18 +18,28 @@ static int print_help(const struct option_table *t)
 	return printf("%.*s", STR_ARG(buf_str(&text))) < 0 ? EXIT_FAILED : EXIT_OK;
 }
 
+static void say_errors(const struct option_table *t, const struct options *o)
+{
+	struct str lines = o ? options_errors(o) : (struct str){0}, line;
+
+	if (!lines.n)
+		lines = STR("out of memory\n");
+	while (lines.n) {
+		(void)str_split(&lines, '\n', &line);
+		fprintf(stderr, "%s: %.*s\n", t->command, STR_ARG(line));
+	}
+}
+
 int options_read(const struct option_table *t, void *target, int argc, char **argv,
 		 struct options **ret)
 {
 	_options_ struct options *o = NULL;
-	_buf_ struct buf error = {.max = TEXT_MAX};
 	int r = options_new(t, target, &o);
 
 	if (r == 0)
-		r = options_load(o, argc, argv, environ, &error);
+		r = options_load(o, argc, argv, environ);
 	if (r < 0) {
-		fprintf(stderr, "%s: %.*s\n", t->command,
-			STR_ARG(error.n ? buf_str(&error) : STR("out of memory")));
+		say_errors(t, o);
 		return EXIT_USAGE;
 	}
 	if (options_help_wanted(o))

@@ -39,6 +39,8 @@ int decode_new(const struct decode_opts *o, struct decode **ret)
 	d->want_labels = o->n_labels > 0 || o->shape == SHAPE_NODE;
 	/* Room for what short texts and growing arrays waste; whoever needs more is hostile. */
 	d->max_charged = 2 * d->max_object + 256 * 1024;
+	d->raw = o->raw && o->format == DECODE_JSON;
+	buf_init(&d->held, d->max_object);
 	arena_init(&d->item_arena, 2 * d->max_charged);
 	arena_init(&d->top_arena, 2 * DECODE_MAX_TOP);
 	event_begin(d);
@@ -56,10 +58,23 @@ void decode_free(struct decode **d)
 		return;
 	if ((*d)->format == DECODE_JSON)
 		json_done(*d);
+	buf_done(&(*d)->held);
 	arena_done(&(*d)->item_arena);
 	arena_done(&(*d)->top_arena);
 	free(*d);
 	*d = NULL;
+}
+
+/* A watch is silent most of the time, and there may be thousands: between two objects nothing is
+ * held but the state. */
+static void rest(struct decode *d)
+{
+	if (d->in_item || d->has_item)
+		return;
+	if (d->format == DECODE_JSON)
+		json_rest(d);
+	buf_done(&d->held);
+	arena_done(&d->item_arena);
 }
 
 int decode_feed(struct decode *d, const void *p, size_t n)
@@ -75,9 +90,13 @@ int decode_feed(struct decode *d, const void *p, size_t n)
 	r = d->format == DECODE_PROTOBUF ? pb_feed(d, p, n) : json_feed(d, p, n);
 	if (r == 0)
 		r = fill_own(d);
+	if (r == 0)
+		r = raw_own(d);
 	d->offset += n;
 	d->chunk = NULL;
 	d->n_chunk = 0;
+	if (r == 0)
+		rest(d);
 	return r < 0 ? fill_error(d, r, d->offset, "out of memory") : 0;
 }
 
@@ -97,7 +116,7 @@ size_t decode_bytes(const struct decode *d)
 {
 	size_t carry = d->format == DECODE_JSON ? d->json.carry.cap : 0;
 
-	return sizeof(*d) + d->item_arena.used + d->top_arena.used + carry;
+	return sizeof(*d) + d->item_arena.used + d->top_arena.used + carry + d->held.cap;
 }
 
 static bool is_json(struct str head)

@@ -30,7 +30,7 @@ enum decode_body {
 };
 
 /* Which part of an object is wanted beside its metadata. */
-enum decode_shape { SHAPE_META, SHAPE_POD, SHAPE_NODE, _DECODE_SHAPE_MAX };
+enum decode_shape { SHAPE_META, SHAPE_POD, SHAPE_NODE, SHAPE_SERVICE, _DECODE_SHAPE_MAX };
 
 /* Why an object was left out. */
 enum decode_bad {
@@ -68,6 +68,8 @@ struct decode_opts {
 	enum decode_format format;
 	enum decode_body body;
 	enum decode_shape shape;
+	bool raw; /* JSON: hand out each object's bytes, too (object.raw). They are not checked
+		   * beyond what is decoded of them. */
 	size_t max_object;	  /* bytes of one object on the wire; 0 means 4 MiB */
 	const struct str *labels; /* label keys to keep; the array must outlive the decoder */
 	uint32_t n_labels;

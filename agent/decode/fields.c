@@ -98,10 +98,22 @@ static const struct message meta = MESSAGE(meta_fields);
 static const struct field node_meta_fields[] = OBJECT_META(&node_labels);
 static const struct message node_meta = MESSAGE(node_meta_fields);
 
+/* core/v1 ContainerStateRunning; its struct begins at the container's state */
+static const struct field running_fields[] = {
+	[1] = {.name = STR("startedAt"),
+	       .op = FIELD_TIME,
+	       .soft = true,
+	       .at = offsetof(struct container, started) - offsetof(struct container, state)},
+};
+static const struct message running = MESSAGE(running_fields);
+
 /* core/v1 ContainerState: which of them is there */
 static const struct field state_fields[] = {
 	[1] = {.name = STR("waiting"), .op = FIELD_STATE, .arg = CONTAINER_WAITING},
-	[2] = {.name = STR("running"), .op = FIELD_STATE, .arg = CONTAINER_RUNNING},
+	[2] = {.name = STR("running"),
+	       .op = FIELD_STATE,
+	       .arg = CONTAINER_RUNNING,
+	       .sub = &running},
 	[3] = {.name = STR("terminated"), .op = FIELD_STATE, .arg = CONTAINER_TERMINATED},
 };
 static const struct message state = MESSAGE(state_fields);
@@ -168,6 +180,52 @@ static const struct field node_spec_fields[] = {
 };
 static const struct message node_spec = MESSAGE(node_spec_fields);
 
+/* Texts of a place: one list for every sort, as JSON begins each anew. */
+#define PLACE_LIST(member)                                                                     \
+	{                                                                                      \
+		.ptr_at = offsetof(struct item, o.place.member),                               \
+		.n_at = offsetof(struct item, o.place.n_##member), .size = sizeof(struct str), \
+		.max = MODEL_MAX_PLACE_IPS                                                     \
+	}
+static const struct list place_ips = PLACE_LIST(ips);
+static const struct list place_external = PLACE_LIST(external_ips);
+static const struct list place_ingress = PLACE_LIST(ingress_ips);
+
+/* core/v1 NodeAddress, NodeStatus: the element is the text itself */
+static const struct field node_address_fields[] = {
+	[2] = {.name = STR("address"), .op = FIELD_STR},
+};
+static const struct message node_address = MESSAGE(node_address_fields);
+static const struct field node_status_fields[] = {
+	[5] = {.name = STR("addresses"),
+	       .op = FIELD_LIST,
+	       .sub = &node_address,
+	       .list = &place_ips},
+};
+static const struct message node_status = MESSAGE(node_status_fields);
+
+/* core/v1 ServiceSpec */
+static const struct field service_spec_fields[] = {
+	[3] = {.name = STR("clusterIP"), .op = FIELD_STR, ITEM(o.place.cluster_ip)},
+	[5] = {.name = STR("externalIPs"), .op = FIELD_TEXTS, .list = &place_external},
+	[18] = {.name = STR("clusterIPs"), .op = FIELD_TEXTS, .list = &place_ips},
+};
+static const struct message service_spec = MESSAGE(service_spec_fields);
+
+/* core/v1 LoadBalancerIngress, LoadBalancerStatus, ServiceStatus */
+static const struct field ingress_fields[] = {
+	[1] = {.name = STR("ip"), .op = FIELD_STR},
+};
+static const struct message ingress = MESSAGE(ingress_fields);
+static const struct field balancer_fields[] = {
+	[1] = {.name = STR("ingress"), .op = FIELD_LIST, .sub = &ingress, .list = &place_ingress},
+};
+static const struct message balancer = MESSAGE(balancer_fields);
+static const struct field service_status_fields[] = {
+	[1] = {.name = STR("loadBalancer"), .op = FIELD_MSG, .sub = &balancer},
+};
+static const struct message service_status = MESSAGE(service_status_fields);
+
 /* meta/v1 StatusDetails; its struct is the api_status itself */
 static const struct field details_fields[] = {
 	[5] = {.name = STR("retryAfterSeconds"),
@@ -219,12 +277,20 @@ static const struct field pod_fields[] = {
 static const struct field node_fields[] = {
 	[1] = {.name = STR("metadata"), .op = FIELD_MSG, .sub = &node_meta},
 	[2] = {.name = STR("spec"), .op = FIELD_MSG, .sub = &node_spec},
+	[3] = {.name = STR("status"), .op = FIELD_MSG, .soft = true, .sub = &node_status},
+	JSON_OBJECT,
+};
+static const struct field service_fields[] = {
+	[1] = {.name = STR("metadata"), .op = FIELD_MSG, .sub = &meta},
+	[2] = {.name = STR("spec"), .op = FIELD_MSG, .sub = &service_spec},
+	[3] = {.name = STR("status"), .op = FIELD_MSG, .soft = true, .sub = &service_status},
 	JSON_OBJECT,
 };
 static const struct message shapes[_DECODE_SHAPE_MAX] = {
 	[SHAPE_META] = OBJECT(meta_object_fields),
 	[SHAPE_POD] = OBJECT(pod_fields),
 	[SHAPE_NODE] = OBJECT(node_fields),
+	[SHAPE_SERVICE] = OBJECT(service_fields),
 };
 
 const struct message *message_of_shape(enum decode_shape s)

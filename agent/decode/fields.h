@@ -45,9 +45,10 @@ enum field_op {
 	FIELD_I64,  /* int64_t */
 	FIELD_TIME, /* int64_t Unix seconds; a message in protobuf, RFC 3339 text in JSON */
 	/* structure */
-	FIELD_STATE, /* enum container_state: `arg` when the field is there; content skipped */
+	FIELD_STATE, /* enum container_state: `arg` when the field is there; `sub`: its content */
 	FIELD_MSG,   /* a message whose struct is at the offset */
 	FIELD_LIST,  /* one more element of `list` (JSON: an array of them) */
+	FIELD_TEXTS, /* one more text of `list`, whose elements are struct str (JSON: an array) */
 	FIELD_MAP,   /* map<string,string>: keys that `sub` names; with `arg` also wanted labels */
 	FIELD_ITEM,  /* JSON watch event: the object */
 	FIELD_ITEMS, /* list: an object (JSON: an array of them) */

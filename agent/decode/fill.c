@@ -1,6 +1,7 @@
 #include "decode/fill.h"
 
 #include "base/mem.h"
+#include "base/rfc3339.h"
 #include "decode/text.h"
 
 #include <assert.h>
@@ -133,6 +134,14 @@ static int event_of(struct str s, enum event_type *ret)
 	return -EBADMSG;
 }
 
+static int fill_texts(struct decode *d, const struct field *f, void *base, struct str s)
+{
+	void *e;
+	int r = fill_list(d, f, base, &e);
+
+	return r == 0 && e ? keep(d, s, e) : r;
+}
+
 int fill_text(struct decode *d, const struct field *f, void *base, struct str s)
 {
 	char *at = (char *)base + f->at;
@@ -150,7 +159,9 @@ int fill_text(struct decode *d, const struct field *f, void *base, struct str s)
 		d->top.has_type = event_of(s, (enum event_type *)(void *)at) == 0;
 		return 0;
 	case FIELD_TIME:
-		return text_time(s, (int64_t *)(void *)at);
+		return rfc3339_parse(s, (int64_t *)(void *)at);
+	case FIELD_TEXTS:
+		return fill_texts(d, f, base, s);
 	case FIELD_SKIP:
 	case FIELD_KEY:
 	case FIELD_VALUE:
@@ -298,6 +309,17 @@ static int own_text(struct decode *d, struct str *s)
 	return in_chunk(d, *s) ? arena_dup(&d->item_arena, *s, s) : 0;
 }
 
+static int own_texts(struct decode *d, const struct list *l, void *base)
+{
+	struct str *e = *(struct str **)(void *)((char *)base + l->ptr_at);
+	uint32_t n = *(uint32_t *)(void *)((char *)base + l->n_at);
+	int r = 0;
+
+	for (uint32_t i = 0; i < n && r == 0; i++)
+		r = own_text(d, &e[i]);
+	return r;
+}
+
 /* Every text that the table names, and what is below. */
 static int own_message(struct decode *d, const struct message *m, void *base)
 {
@@ -319,6 +341,8 @@ static int own_message(struct decode *d, const struct message *m, void *base)
 				r = own_message(d, f->sub, e);
 			if (r == 0 && f->list->owners)
 				r = own_message(d, f->sub, &d->item.late_owner);
+		} else if (f->op == FIELD_TEXTS) {
+			r = own_texts(d, f->list, base);
 		}
 	}
 	return r;

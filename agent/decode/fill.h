@@ -121,6 +121,9 @@ struct decode {
 	struct top top;
 	bool in_item;	       /* inside an object's bytes */
 	bool has_item;	       /* a watch event's object is whole and waits for the event's end */
+	bool raw;	       /* its bytes are wanted as they come */
+	bool raw_borrowed;     /* item.o.raw is in the fed bytes */
+	struct buf held;       /* else here; of an object that was cut: what came of it */
 	bool borrowed;	       /* some of the object's texts are in the fed bytes */
 	enum text_place place; /* where the text at hand lies */
 	bool is_status;	       /* protobuf: typeMeta says Status */
@@ -149,6 +152,8 @@ int pb_feed(struct decode *d, const uint8_t *p, size_t n);
 int pb_finish(struct decode *d);
 void json_init(struct decode *d);
 void json_done(struct decode *d);
+/* Gives up memory that no token is in. */
+void json_rest(struct decode *d);
 int json_feed(struct decode *d, const char *p, size_t n);
 int json_finish(struct decode *d);
 
@@ -174,6 +179,13 @@ int fill_map(struct decode *d, const struct field *f, void *base, struct str key
 int fill_alloc(struct decode *d, size_t n, void **ret);
 /* Copies borrowed texts into the arena: the fed bytes are about to go. 0 or -ENOMEM. */
 int fill_own(struct decode *d);
+
+/* The object's bytes end here: item.o.raw, unless there are too many. 0 or -ENOMEM. */
+int raw_end(struct decode *d, uint64_t at);
+/* Keeps them: the fed bytes are about to go. 0 or -ENOMEM. */
+int raw_own(struct decode *d);
+/* Nobody wants them any more. */
+void raw_forget(struct decode *d);
 
 /* A watch event begins: forgets the one before. */
 void event_begin(struct decode *d);

@@ -10,6 +10,7 @@
 void item_begin(struct decode *d, uint64_t at)
 {
 	arena_reset(&d->item_arena);
+	raw_forget(d);
 	d->item = (struct item){0};
 	d->charged = 0;
 	d->in_item = true;
@@ -100,6 +101,7 @@ static int deliver(struct decode *d, enum event_type type)
 			r = d->ops.on_object(d->ctx, type, o);
 	}
 	d->borrowed = false;
+	raw_forget(d);
 	arena_reset(&d->item_arena);
 	return r < 0 ? fill_error(d, r, d->item_start, "stopped") : 0;
 }
@@ -109,6 +111,7 @@ static int deliver_status(struct decode *d, const struct api_status *s)
 	int r = d->ops.on_status ? d->ops.on_status(d->ctx, s) : 0;
 
 	d->borrowed = false;
+	raw_forget(d);
 	return r < 0 ? fill_error(d, r, d->offset, "stopped") : 0;
 }
 

@@ -32,6 +32,12 @@ void json_done(struct decode *d)
 	buf_done(&d->json.carry);
 }
 
+void json_rest(struct decode *d)
+{
+	if (d->json.state < JSON_IN_KEY) /* from there on: inside a token */
+		buf_done(&d->json.carry);
+}
+
 static inline bool is_space(char c)
 {
 	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
@@ -120,7 +126,9 @@ static int after_close(struct decode *d, const char *p)
 		j->drop = false;
 		if (j->carry.cap > CARRY_KEPT)
 			buf_done(&j->carry);
-		r = item_end(d, offset_of(d, p));
+		r = raw_end(d, offset_of(d, p));
+		if (r == 0)
+			r = item_end(d, offset_of(d, p));
 		if (r < 0)
 			return r;
 	}
@@ -200,9 +208,11 @@ static int open_object(struct decode *d, const char **p)
 	const char *at = (*p)++;
 	char *base = j->base;
 
-	if (f && level(d)->array)
+	if (f && level(d)->array && f->op != FIELD_TEXTS)
 		return open_element(d, f, at);
-	if (f && f->op == FIELD_MSG) {
+	if (f && f->op == FIELD_STATE)
+		*(enum container_state *)(void *)(base + f->at) = f->arg;
+	if (f && (f->op == FIELD_MSG || (f->op == FIELD_STATE && f->sub))) {
 		push(d, (struct json_level){.m = f->sub, .base = base + f->at});
 		return 0;
 	}
@@ -215,11 +225,7 @@ static int open_object(struct decode *d, const char **p)
 		return 0;
 	}
 	begin_skip(d, 1);
-	if (f && f->op == FIELD_STATE) {
-		*(enum container_state *)(void *)(base + f->at) = f->arg;
-		return 0;
-	}
-	return f && f->op == FIELD_MAP ? 0 : mismatch(d, f, at);
+	return f && (f->op == FIELD_MAP || f->op == FIELD_STATE) ? 0 : mismatch(d, f, at);
 }
 
 static int open_array(struct decode *d, const char **p)
@@ -228,11 +234,12 @@ static int open_array(struct decode *d, const char **p)
 	const struct field *f = j->field;
 	const char *at = (*p)++;
 
-	if (!f || level(d)->array || (f->op != FIELD_LIST && f->op != FIELD_ITEMS)) {
+	if (!f || level(d)->array ||
+	    (f->op != FIELD_LIST && f->op != FIELD_TEXTS && f->op != FIELD_ITEMS)) {
 		begin_skip(d, 1);
 		return mismatch(d, f, at);
 	}
-	if (f->op == FIELD_LIST)
+	if (f->op != FIELD_ITEMS)
 		fill_list_reset(f, j->base);
 	else
 		d->top.has_items = true;
@@ -440,7 +447,7 @@ static int on_null(struct decode *d, const struct field *f, const char *p)
 	}
 	if (level(d)->array)
 		return filled(d, f, p, fill_list(d, f, d->json.base, &e));
-	if (f->op == FIELD_LIST)
+	if (f->op == FIELD_LIST || f->op == FIELD_TEXTS)
 		fill_list_reset(f, d->json.base);
 	if (f->op == FIELD_ITEMS)
 		d->top.has_items = true;
@@ -545,7 +552,8 @@ static int on_string(struct decode *d, const char **p, const char *end)
 {
 	struct json *j = &d->json;
 	const struct field *f = j->field;
-	bool wanted = f && is_text(f) && !level(d)->array;
+	bool wanted =
+		f && (f->op == FIELD_TEXTS ? level(d)->array : is_text(f) && !level(d)->array);
 	const char *at = *p;
 	struct str s;
 

@@ -192,6 +192,12 @@ static int whole_text(struct decode *d, const struct field *f, struct str s)
 	return fill_text(d, f, level(d)->base, s);
 }
 
+/* Not just looked at: a copy may be needed. */
+static bool is_kept(const struct field *f)
+{
+	return f->op == FIELD_STR || f->op == FIELD_TEXTS || f->op == FIELD_VALUE;
+}
+
 /* A text of which only a part is here. Keys and names of enums have a place of their own. */
 static int begin_text(struct decode *d, const struct field *f, size_t n)
 {
@@ -199,7 +205,7 @@ static int begin_text(struct decode *d, const struct field *f, size_t n)
 	void *p = d->key;
 	int r = 0;
 
-	if (f->op == FIELD_STR || f->op == FIELD_VALUE)
+	if (is_kept(f))
 		r = fill_alloc(d, n, &p);
 	if (r < 0)
 		return r;
@@ -233,7 +239,7 @@ static int more_text(struct decode *d, const uint8_t **p, const uint8_t *end)
 static int on_text(struct decode *d, const struct field *f, const uint8_t **p, const uint8_t *end,
 		   uint64_t n)
 {
-	bool key = f->op != FIELD_STR && f->op != FIELD_VALUE;
+	bool key = !is_kept(f);
 	struct pb_entry *e = &d->pb.entry;
 	int r;
 
@@ -371,13 +377,17 @@ static int on_bytes(struct decode *d, const struct field *f, const uint8_t **p, 
 	case FIELD_EVENT:
 	case FIELD_KEY:
 	case FIELD_VALUE:
+	case FIELD_TEXTS:
 		return on_text(d, f, p, end, n);
 	case FIELD_TIME:
 		on_time(d, f, p, end, n);
 		return 0;
 	case FIELD_STATE:
 		*(enum container_state *)(void *)(base + f->at) = f->arg;
-		pass(d, p, end, n);
+		if (f->sub)
+			push(d, f->sub, base + f->at, stop, PB_PLAIN);
+		else
+			pass(d, p, end, n);
 		return 0;
 	case FIELD_MSG:
 		push(d, f->sub, base + f->at, stop, PB_PLAIN);

@@ -1,5 +1,5 @@
 /*
- * Text of the API: UTF-8, JSON escapes, RFC 3339 times.
+ * Text of the API: UTF-8, JSON escapes, numbers.
  */
 #pragma once
 
@@ -15,9 +15,6 @@ size_t text_fix_utf8(struct str s, char *dst);
 /* Resolves the escapes of a JSON string (RFC 8259 section 7; without its quotes). A lone
  * surrogate becomes U+FFFD. `dst` has room for s.n bytes. 0 or -EBADMSG. */
 int text_unescape(struct str s, char *dst, size_t *ret_n);
-/* "2026-11-20T17:54:00Z" (fractions are dropped, offsets are honoured) in Unix seconds.
- * 0 or -EBADMSG. */
-int text_time(struct str s, int64_t *ret_seconds);
 /* An integer of a JSON number: 0, -EBADMSG (fraction, exponent, no number) or -ERANGE. */
 int text_int(struct str s, int64_t min, int64_t max, int64_t *ret_value);
 /* Whether it is a number of RFC 8259 section 6. */

@@ -1,0 +1,231 @@
+/*
+ * kindred flows: asks the agent of this node for its flows, and prints them as a table
+ * or as the JSON lines they come as.
+ */
+#include "cli/cmd_flows.h"
+
+#include "base/mem.h"
+#include "cli/ask.h"
+#include "cli/cmd_help.h"
+#include "cli/flow_table.h"
+#include "cli/options_read.h"
+#include "cli/short_flags.h"
+#include "serve/serve.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define BODY_MAX   (1UL << 20) /* of lines that are not yet printed */
+#define TARGET_MAX 8192
+#define LAST_NS	   (300 * NSEC_PER_SEC)
+
+enum output { OUTPUT_TABLE, OUTPUT_JSON };
+static const char *const outputs[] = {"table", "json", NULL};
+static const char *const verdicts[] = {"failed", "retrans", NULL};
+
+struct flows_config {
+	const char *from, *to, *pod, *last, *socket;
+	uint16_t port;
+	int verdict, output;
+	bool follow;
+};
+
+static bool is_duration(struct str s)
+{
+	uint64_t ns;
+
+	return option_parse_duration(s, &ns) == 0;
+}
+
+#define FIELD(member) .flags = OPTION_FLAG_ONLY, OPTION_FIELD(struct flows_config, member)
+
+/* clang-format off */
+static const struct option_desc descs[] = {
+	{.group = "Which flows",
+	 .flag = "--from", .type = OPTION_STRING, .arg = "NS/WORKLOAD", FIELD(from),
+	 .help = "The client's end: namespace and workload, a workload of any namespace, or an "
+		 "address. * stands for anything: shop/*, */web. \"unknown\" has no name."},
+	{.flag = "--to", .type = OPTION_STRING, .arg = "NS/WORKLOAD", FIELD(to),
+	 .help = "The server's end, in the same way."},
+	{.flag = "--pod", .type = OPTION_STRING, .arg = "NS/POD", FIELD(pod),
+	 .help = "A pod at either end; * stands for anything."},
+	{.flag = "--port", .type = OPTION_INT, .arg = "PORT", .min = 1, .max = 65535, FIELD(port),
+	 .help = "The server's port."},
+	{.flag = "--verdict", .type = OPTION_ENUM, .choices = verdicts, .arg = "failed|retrans",
+	 FIELD(verdict),
+	 .help = "failed: connections that never came up. retrans: something was sent again."},
+	{.flag = "--last", .type = OPTION_STRING, .arg = "TIME", .ok = is_duration,
+	 .expect = "a duration such as 5m or 30s", .def_words = "5m; with --follow none", FIELD(last),
+	 .help = "Besides open flows those that ended in this time, as far as the agent remembers."},
+	{.flag = "--follow", .type = OPTION_BOOL, FIELD(follow),
+	 .help = "-f: go on with what comes, until interrupted."},
+	{.group = "How",
+	 .flag = "--output", .type = OPTION_ENUM, .choices = outputs, .arg = "table|json", .def = "table",
+	 FIELD(output), .help = "-o: a table, or one JSON object a line (include/flow.schema.json)."},
+	{.flag = "--socket", .type = OPTION_STRING, .arg = "PATH", .def = SERVE_SOCKET, FIELD(socket),
+	 .help = "The agent's socket."},
+};
+/* clang-format on */
+
+static const struct option_table options_table = {
+	.command = "kindred flows",
+	.about = "Shows the TCP and UDP flows that the agent of this node sees, with the workloads "
+		 "at both ends. SENT and RECEIVED are the client's.",
+	.after = "-f is --follow, -o is --output. Exit code 1: no agent answers, or it ended the "
+		 "answer; 2: it does not understand the question.",
+	.v = descs,
+	.n = ARRAY_SIZE(descs),
+};
+
+static int add(struct buf *target, const char *name, const char *value)
+{
+	return value ? ask_param(target, name, value) : 0;
+}
+
+/* The agent takes whole units only: milliseconds. */
+static int add_last(struct buf *target, const struct flows_config *c)
+{
+	uint64_t ns = c->follow ? 0 : LAST_NS;
+	char text[32];
+
+	if (c->last && option_parse_duration(str_of(c->last), &ns) < 0)
+		return -EINVAL;
+	(void)snprintf(text, sizeof(text), "%llums", (unsigned long long)(ns / NSEC_PER_MSEC));
+	return ask_param(target, "last", text);
+}
+
+static int make_target(const struct flows_config *c, struct buf *target)
+{
+	char port[8] = "";
+	int r = buf_append_str(target, STR("/api/v1/flows"));
+
+	if (c->port)
+		(void)snprintf(port, sizeof(port), "%u", c->port);
+	r = r ?: add(target, "from", c->from);
+	r = r ?: add(target, "to", c->to);
+	r = r ?: add(target, "pod", c->pod);
+	r = r ?: add(target, "port", port[0] ? port : NULL);
+	r = r ?: add(target, "verdict", c->verdict >= 0 ? verdicts[c->verdict] : NULL);
+	r = r ?: add(target, "once", c->output == OUTPUT_TABLE ? "1" : NULL);
+	r = r ?: add(target, "follow", c->follow ? "1" : NULL);
+	r = r ?: add_last(target, c);
+	return r ?: buf_append(target, "", 1); /* for use as a C string */
+}
+
+/* ---- output ---------------------------------------------------------------------------------- */
+
+static unsigned terminal_width(void)
+{
+	struct winsize w;
+
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
+}
+
+static int put_text(struct str s)
+{
+	return !s.n || fwrite(s.p, 1, s.n, stdout) == s.n ? 0 : -EIO;
+}
+
+/* "Lines are missing here" belongs beside the table, not in it. */
+static void put_lost(const json_t *o)
+{
+	const char *reason = json_string_value(json_object_get(o, "reason"));
+
+	fprintf(stderr, "kindred flows: %" PRIu64 " lines are missing here: %s\n",
+		(uint64_t)json_integer_value(json_object_get(o, "count")),
+		reason ? reason : "no reason given");
+}
+
+static int print_row(struct str line, unsigned width)
+{
+	_buf_ struct buf row = {.max = 16384};
+	json_t *o = json_loadb(line.p, line.n, 0, NULL);
+	int r = o ? flow_table_row(o, width, &row) : 0;
+
+	if (r == -EBADMSG) {
+		put_lost(o);
+		r = 0;
+	}
+	json_decref(o);
+	return r < 0 ? r : put_text(buf_str(&row));
+}
+
+static int print_lines(const struct flows_config *c, struct buf *body)
+{
+	struct str rest = buf_str(body), line;
+	unsigned width = c->output == OUTPUT_TABLE ? terminal_width() : 0;
+	size_t before = rest.n;
+	int r = 0;
+
+	while (r == 0 && memchr(rest.p ? rest.p : "", '\n', rest.n)) {
+		(void)str_split(&rest, '\n', &line);
+		r = c->output == OUTPUT_JSON ? put_text(str_make(line.p, line.n + 1))
+					     : print_row(line, width);
+	}
+	buf_consume(body, before - rest.n);
+	return r == 0 && fflush(stdout) != 0 ? -EIO : r;
+}
+
+static int print_all(const struct flows_config *c, struct ask *a)
+{
+	_buf_ struct buf body = {.max = BODY_MAX}, head = {.max = 4096};
+	int r = c->output == OUTPUT_TABLE ? flow_table_head(terminal_width(), &head) : 0;
+
+	if (r == 0)
+		r = put_text(buf_str(&head));
+	for (int more = 1; r == 0 && more > 0;) {
+		more = ask_read(a, &body);
+		r = print_lines(c, &body);
+		if (r == 0 && more < 0)
+			r = more;
+	}
+	return r;
+}
+
+static int answer(const struct flows_config *c, struct ask *a)
+{
+	int r;
+
+	if (a->status != 200) {
+		ask_complain("kindred flows", a);
+		return a->status == 400 ? EXIT_USAGE : EXIT_FAILED;
+	}
+	r = print_all(c, a);
+	if (r < 0)
+		fprintf(stderr, "kindred flows: the answer ends here: %s\n", strerror(-r));
+	else if (c->follow) /* it has no end but the agent's, or ours for being slow */
+		fprintf(stderr, "kindred flows: the agent ended the answer\n");
+	return r < 0 || c->follow ? EXIT_FAILED : EXIT_OK;
+}
+
+int cmd_flows(int argc, char **argv)
+{
+	static const struct short_flag letters[] = {{"-f", "--follow"}, {"-o", "--output"}};
+	char *args[SHORT_FLAGS_ARGS + 1];
+	int n = short_flags(letters, ARRAY_SIZE(letters), argc, argv, args);
+	_options_ struct options *options = NULL;
+	_buf_ struct buf target = {.max = TARGET_MAX}, error = {.max = 4096};
+	_ask_ struct ask a = {.fd = -1};
+	struct flows_config c = {0};
+	int r;
+
+	if (n < 0) {
+		fprintf(stderr, "kindred flows: too many arguments\n");
+		return EXIT_USAGE;
+	}
+	r = options_read(&options_table, &c, n, args, &options);
+	if (r != OPTIONS_RUN)
+		return r;
+	r = make_target(&c, &target);
+	if (r == 0)
+		r = ask_open(c.socket, buf_str(&target).p, c.follow, &a, &error);
+	if (r == 0)
+		return answer(&c, &a);
+	fprintf(stderr, "kindred flows: %.*s\n",
+		STR_ARG(error.n ? buf_str(&error) : str_of(strerror(-r))));
+	return EXIT_FAILED;
+}

@@ -1,0 +1,7 @@
+/*
+ * What a running agent sees of TCP and UDP, at a terminal.
+ */
+#pragma once
+
+/* `kindred flows`; argv[0] is the command's name. Returns the exit code. */
+int cmd_flows(int argc, char **argv);

@@ -1,0 +1,7 @@
+/*
+ * Who needs what, out of a graph that an agent keeps.
+ */
+#pragma once
+
+/* `kindred graph`; argv[0] is the command's name. Returns the exit code. */
+int cmd_graph(int argc, char **argv);
