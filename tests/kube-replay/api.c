@@ -84,20 +84,16 @@ static void unauthorized(struct conn *c)
 		NULL);
 }
 
-/* "pods" or "replicasets.apps" */
-static void full_name(enum kind k, char *text, size_t n)
-{
-	snprintf(text, n, "%s%s%s", kind_info[k].plural, kind_info[k].group[0] ? "." : "",
-		 kind_info[k].group);
-}
-
 static void forbidden(struct conn *c)
 {
+	static const struct kind_info none = {.plural = "", .group = ""};
 	const struct request *r = &c->req;
-	const struct kind_info *k = &kind_info[r->kind];
-	char full[64], where[320], text[1024];
+	const struct kind_info *k = r->kind == _KIND_MAX ? &none : &kind_info[r->kind];
+	char full[320], where[320], text[1024];
 
-	full_name(r->kind, full, sizeof(full));
+	snprintf(full, sizeof(full), "%s", "");
+	if (r->kind != _KIND_MAX)
+		kind_full_name(r->kind, full, sizeof(full));
 	snprintf(where, sizeof(where), "in the namespace \"%.*s\"", STR_ARG(r->sel.ns));
 	snprintf(text, sizeof(text),
 		 "%s is forbidden: User \"" WHO
@@ -116,9 +112,9 @@ static void forbidden(struct conn *c)
 static void not_found(struct conn *c)
 {
 	const struct kind_info *k = &kind_info[c->req.kind];
-	char full[64], name[320], text[512];
+	char full[320], name[320], text[700];
 
-	full_name(c->req.kind, full, sizeof(full));
+	kind_full_name(c->req.kind, full, sizeof(full));
 	snprintf(name, sizeof(name), "%.*s", STR_ARG(c->req.name));
 	snprintf(text, sizeof(text), "%s \"%s\" not found", full, name);
 	api_status(c,
@@ -203,7 +199,7 @@ static void too_large_rv(struct conn *c, unsigned long long rv)
 			   .retry_after = 1};
 
 	snprintf(text, sizeof(text), "Timeout: Too large resource version: %llu, current: %llu", rv,
-		 (unsigned long long)store_rv(&c->srv->store.kinds[c->req.kind]));
+		 (unsigned long long)recorded_rv(kind_data(&c->srv->store, c->req.kind)));
 	if (c->req.verb == VERB_WATCH)
 		error_event(c, &s);
 	else
@@ -264,6 +260,12 @@ static bool accept_clause(struct request *r, struct str clause, struct encoding 
 	return true;
 }
 
+/* Of kinds that were not recorded there is metadata alone in protobuf, as of custom resources. */
+static bool has_pb(const struct request *r, struct encoding e)
+{
+	return e.meta || r->kind < KIND_RECORDED;
+}
+
 /* The first type we can make. 0 or -EINVAL: 406. */
 static int negotiate(struct conn *c)
 {
@@ -276,7 +278,7 @@ static int negotiate(struct conn *c)
 		struct str clause;
 
 		str_split(&rest, ',', &clause);
-		if (!accept_clause(&c->req, clause, &e) || (no_pb && e.pb))
+		if (!accept_clause(&c->req, clause, &e) || (e.pb && (no_pb || !has_pb(&c->req, e))))
 			continue;
 		if (r < 0)
 			c->req.enc = e;
@@ -289,10 +291,12 @@ static int negotiate(struct conn *c)
 /* PREFIX/RESOURCE, PREFIX/namespaces/NS/RESOURCE, each with /NAME. */
 static bool parse_path(struct request *r)
 {
-	for (enum kind k = 0; k < _KIND_MAX; k++) {
+	for (enum kind k = 0; k < kind_end; k++) {
 		struct str rest = str_of(r->path), prefix = str_of(kind_info[k].prefix), part;
 		struct str ns = {0};
 
+		if (kind_info[k].gone)
+			continue;
 		if (!str_starts(rest, prefix) || rest.n <= prefix.n || rest.p[prefix.n] != '/')
 			continue;
 		rest = str_from(rest, prefix.n + 1);
@@ -403,7 +407,7 @@ static void too_many(struct conn *c, long seconds)
 	plain(c, 429, "Too many requests, please try again later.\n", extra);
 }
 
-static bool fault_answer(struct conn *c)
+bool api_fault(struct conn *c)
 {
 	const struct fault *f;
 
@@ -483,6 +487,14 @@ void api_start(struct conn *c, bool watch)
 	}
 }
 
+/* Too old to be told of; never the present, although the kind may not have changed for long. */
+static bool is_compacted(const struct conn *c, uint64_t rv)
+{
+	const struct kind_store *ks = kind_data(&c->srv->store, c->req.kind);
+
+	return rv < ks->base_rv || rv < MIN(c->srv->compacted, recorded_rv(ks));
+}
+
 /* ---- lists ---- */
 
 /* {"v":"meta.k8s.io/v1","rv":N,"start":"NS/NAME\u0000"} in base64url, as the API server's. */
@@ -539,8 +551,8 @@ static void key_of(const struct version *v, char *key, size_t n)
 
 static void fill_page(struct conn *c, struct page *p, size_t pos, const char *start, size_t limit)
 {
-	const struct kind_store *ks = &c->srv->store.kinds[c->req.kind];
-	uint32_t *state = store_state(ks, pos);
+	const struct kind_store *ks = kind_data(&c->srv->store, c->req.kind);
+	uint32_t *state = recorded_state(ks, pos);
 	char key[600], last[600] = "";
 	size_t more = 0;
 
@@ -656,7 +668,7 @@ static bool send_bad_list(struct conn *c)
 static int token_moment(struct conn *c, const char *token, size_t *ret_pos, uint64_t *ret_rv,
 			char *start, size_t n)
 {
-	const struct kind_store *ks = &c->srv->store.kinds[c->req.kind];
+	const struct kind_store *ks = kind_data(&c->srv->store, c->req.kind);
 	char fresh[1600];
 	int64_t at;
 
@@ -666,12 +678,12 @@ static int token_moment(struct conn *c, const char *token, size_t *ret_pos, uint
 	}
 	if (at < 0) /* an inconsistent rest, as a 410 offers it: the present */
 		return 0;
-	if ((uint64_t)at < c->srv->compacted || (uint64_t)at < ks->base_rv || hit(c, FAULT_410)) {
+	if (is_compacted(c, (uint64_t)at) || hit(c, FAULT_410)) {
 		make_token(-1, start, fresh, sizeof(fresh));
 		expired(c, fresh);
 		return -1;
 	}
-	*ret_pos = MIN(store_find(ks, (uint64_t)at), ks->pos);
+	*ret_pos = MIN(recorded_find(ks, (uint64_t)at), ks->pos);
 	*ret_rv = (uint64_t)at;
 	return 0;
 }
@@ -679,7 +691,7 @@ static int token_moment(struct conn *c, const char *token, size_t *ret_pos, uint
 /* The moment of a list with resourceVersion and resourceVersionMatch; 0 or -1 in the same way. */
 static int match_moment(struct conn *c, size_t *ret_pos, uint64_t *ret_rv)
 {
-	const struct kind_store *ks = &c->srv->store.kinds[c->req.kind];
+	const struct kind_store *ks = kind_data(&c->srv->store, c->req.kind);
 	const char *text = api_param(&c->req, "resourceVersion");
 	const char *match = api_param(&c->req, "resourceVersionMatch");
 	bool has_rv = text && *text;
@@ -695,17 +707,17 @@ static int match_moment(struct conn *c, size_t *ret_pos, uint64_t *ret_rv)
 			       "provided");
 		return -1;
 	}
-	if (rv > store_rv(ks)) {
+	if (rv > recorded_rv(ks)) {
 		too_large_rv(c, rv);
 		return -1;
 	}
 	if (!match || strcmp(match, "Exact") != 0)
 		return 0;
-	if (rv < ks->base_rv || rv < c->srv->compacted) {
+	if (is_compacted(c, rv)) {
 		expired(c, NULL);
 		return -1;
 	}
-	*ret_pos = MIN(store_find(ks, rv), ks->pos);
+	*ret_pos = MIN(recorded_find(ks, rv), ks->pos);
 	*ret_rv = rv;
 	return 0;
 }
@@ -713,11 +725,11 @@ static int match_moment(struct conn *c, size_t *ret_pos, uint64_t *ret_rv)
 /* Which moment the list is of, and behind which key it begins. */
 static int list_moment(struct conn *c, size_t *ret_pos, uint64_t *ret_rv, char *start, size_t n)
 {
-	const struct kind_store *ks = &c->srv->store.kinds[c->req.kind];
+	const struct kind_store *ks = kind_data(&c->srv->store, c->req.kind);
 	const char *token = api_param(&c->req, "continue");
 
 	*ret_pos = ks->pos;
-	*ret_rv = store_rv(ks);
+	*ret_rv = recorded_rv(ks);
 	if (token && *token)
 		return token_moment(c, token, ret_pos, ret_rv, start, n);
 	return match_moment(c, ret_pos, ret_rv);
@@ -750,7 +762,7 @@ static void handle_get(struct conn *c)
 
 	buf_init(&b, READ_MAX);
 	timeline_get(c->srv, c->req.kind);
-	v = store_get(&c->srv->store.kinds[c->req.kind], c->req.sel.ns, c->req.name);
+	v = recorded_get(kind_data(&c->srv->store, c->req.kind), c->req.sel.ns, c->req.name);
 	if (!v) {
 		not_found(c);
 		return;
@@ -766,7 +778,7 @@ static void gone_event(struct conn *c, unsigned long long rv)
 	char text[120];
 
 	snprintf(text, sizeof(text), "too old resource version: %llu (%llu)", rv,
-		 (unsigned long long)store_rv(&c->srv->store.kinds[c->req.kind]));
+		 (unsigned long long)recorded_rv(kind_data(&c->srv->store, c->req.kind)));
 	error_event(c, &(struct status){.code = 410, .reason = "Expired", .message = text});
 }
 
@@ -795,7 +807,7 @@ static bool streaming_refused(struct conn *c)
 static void handle_watch(struct conn *c)
 {
 	const char *text = api_param(&c->req, "resourceVersion");
-	const struct kind_store *ks = &c->srv->store.kinds[c->req.kind];
+	const struct kind_store *ks = kind_data(&c->srv->store, c->req.kind);
 	unsigned long long rv = 0;
 	const struct fault *f;
 
@@ -816,10 +828,9 @@ static void handle_watch(struct conn *c)
 						.message = "context deadline exceeded"});
 	else if (hit(c, FAULT_410_EVENT))
 		gone_event(c, rv);
-	else if (rv > store_rv(ks) && api_param(&c->req, "sendInitialEvents"))
+	else if (rv > recorded_rv(ks) && api_param(&c->req, "sendInitialEvents"))
 		too_large_rv(c, rv);
-	else if (rv && (rv < ks->base_rv || rv < c->srv->compacted) &&
-		 !api_param(&c->req, "sendInitialEvents"))
+	else if (rv && is_compacted(c, rv) && !api_param(&c->req, "sendInitialEvents"))
 		gone_event(c, rv);
 	else
 		watch_new(c);
@@ -849,7 +860,7 @@ static int parse_selectors(struct conn *c)
 /* The answer itself, after a delay fault if there was one. */
 void api_delayed(struct conn *c)
 {
-	if (fault_answer(c))
+	if (api_fault(c))
 		return;
 	switch (c->req.verb) {
 	case VERB_LIST:
@@ -861,6 +872,11 @@ void api_delayed(struct conn *c)
 	case VERB_GET:
 		handle_get(c);
 		break;
+	case VERB_DISCOVERY:
+	case VERB_WRITE:
+	case VERB_WRITTEN:
+	case VERB_TOKEN_REVIEW:
+	case VERB_ACCESS_REVIEW:
 	case VERB_OTHER:
 	case _VERB_MAX:
 		no_resource(c);
@@ -874,6 +890,20 @@ static void delay(struct conn *c, double seconds)
 	tv.tv_usec = (suseconds_t)((seconds - (double)tv.tv_sec) * 1e6);
 	c->delayed = true;
 	event_add(c->timer, &tv);
+}
+
+/* Below /api/v1/ or /apis/GROUP/ of a group that is served. */
+static bool in_a_group(const char *path)
+{
+	for (enum kind k = 0; k < kind_end; k++) {
+		struct str prefix = str_of(kind_info[k].prefix);
+
+		if (kind_info[k].group[0])
+			prefix.n = strlen("/apis/") + strlen(kind_info[k].group);
+		if (!kind_info[k].gone && str_starts(str_of(path), prefix) && path[prefix.n] == '/')
+			return true;
+	}
+	return false;
 }
 
 void api_handle(struct conn *c)
@@ -892,12 +922,10 @@ void api_handle(struct conn *c)
 		unauthorized(c);
 		return;
 	}
-	if (discovery_handle(c))
+	if (leases_handle(c) || reviews_handle(c) || discovery_handle(c))
 		return;
 	if (!parse_path(r)) {
-		if (strncmp(r->path, "/api/v1/", 8) == 0 ||
-		    strncmp(r->path, "/apis/apps/", 11) == 0 ||
-		    strncmp(r->path, "/apis/batch/", 12) == 0)
+		if (in_a_group(r->path))
 			no_resource(c);
 		else
 			plain(c, 404, "404 page not found\n",

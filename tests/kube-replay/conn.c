@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#define BODY_MAX     (16U << 20)
 #define BATCH	     (256U << 10) /* most bytes handed to the socket at once */
 #define RATE_TICK_MS 50
 
@@ -103,6 +104,8 @@ static const char *reason(int status)
 		return "Method Not Allowed";
 	case 406:
 		return "Not Acceptable";
+	case 409:
+		return "Conflict";
 	case 410:
 		return "Gone";
 	case 422:
@@ -383,12 +386,22 @@ static int parse_request(struct request *r)
 	return 0;
 }
 
+/* Of a request whose head has `n` bytes. */
+static size_t body_length(struct evbuffer *in, size_t n)
+{
+	const char *head = (const char *)evbuffer_pullup(in, (ev_ssize_t)n), *at;
+	_free_ char *text = str_dup(str_make(head, n));
+
+	at = text ? strcasestr(text, "\r\ncontent-length:") : NULL;
+	return at ? strtoul(at + strlen("\r\ncontent-length:"), NULL, 10) : 0;
+}
+
 static void on_read(struct bufferevent *bev, void *arg)
 {
 	struct conn *c = arg;
 	struct evbuffer *in = bufferevent_get_input(bev);
 	struct evbuffer_ptr end;
-	size_t n;
+	size_t n, body;
 
 	if (c->busy || c->dead)
 		return;
@@ -399,8 +412,20 @@ static void on_read(struct bufferevent *bev, void *arg)
 		return;
 	}
 	n = (size_t)end.pos + 4;
-	c->req.text = must_calloc(n + 1, 1);
+	body = body_length(in, n);
+	if (body > BODY_MAX) {
+		conn_kill(c);
+		return;
+	}
+	if (evbuffer_get_length(in) < n + body) {
+		bufferevent_setwatermark(bev, EV_READ, 0, n + body + 1);
+		return;
+	}
+	c->req.text = must_calloc(n + body + 2, 1);
 	evbuffer_remove(in, c->req.text, n);
+	evbuffer_remove(in, c->req.text + n + 1, body); /* behind the head's NUL */
+	c->req.body = str_make(c->req.text + n + 1, body);
+	bufferevent_setwatermark(bev, EV_READ, 0, REQUEST_MAX + 1);
 	c->busy = true;
 	c->cut_left = -1;
 	if (parse_request(&c->req) < 0) {

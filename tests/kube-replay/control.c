@@ -2,11 +2,13 @@
  * What a test asks of kube-replay itself, beside the API and free of faults:
  *
  *   GET  /replay/state                 JSON: time, requests, watches, faults
- *   POST /replay/fault?add=SPEC        one more; ?set=SPEC replaces all; ?clear
+ *   POST /replay/fault?add=SPEC        one more; ?set=SPEC replaces all; ?clear=1
  *   POST /replay/token?value=T         the bearer token asked for from now on; empty: none
  *   POST /replay/advance?ms=N          recorded time goes on to N; ?end to the end
  *   POST /replay/compact?rv=N          what is older gets 410; ?now: all before the present
  *   POST /replay/drop?how=close|reset  ends every other connection
+ *   POST /replay/object                the body, a List or one object, is written to the server
+ *   DELETE /replay/object?apiVersion=V&kind=K&namespace=NS&name=N
  */
 #include "server.h"
 
@@ -36,7 +38,7 @@ static json_t *requests_json(const struct server *s)
 	return all;
 }
 
-static json_t *watches_json(const struct server *s, bool *ret_delivered)
+static json_t *watches_json(struct server *s, bool *ret_delivered)
 {
 	json_t *all = json_array();
 	const struct conn *c;
@@ -47,7 +49,7 @@ static json_t *watches_json(const struct server *s, bool *ret_delivered)
 
 		if (!c->watch || c->dead || c->ended)
 			continue;
-		left = s->store.kinds[c->req.kind].n_events;
+		left = kind_data(&s->store, c->req.kind)->n_events;
 		left -= MIN(left, watch_cursor(c->watch));
 		*ret_delivered = *ret_delivered && left == 0 && conn_backlog(c) == 0;
 		json_array_append_new(all, json_pack("{s:s, s:s, s:b, s:b, s:I, s:I}", "resource",
@@ -74,15 +76,19 @@ static json_t *versions_json(const struct server *s)
 {
 	json_t *all = json_object();
 
-	for (enum kind k = 0; k < _KIND_MAX; k++) {
+	for (enum kind k = 0; k < kind_end; k++) {
+		char name[320];
 		size_t n = 0;
 
+		if (kind_info[k].gone || kind_info[k].of != k)
+			continue;
+		kind_full_name(k, name, sizeof(name));
 		for (size_t i = 0; i < s->store.kinds[k].n_objects; i++)
 			n += s->store.kinds[k].cur[i] != NO_VERSION;
-		json_object_set_new(all, kind_info[k].plural,
+		json_object_set_new(all, k < KIND_RECORDED ? kind_info[k].plural : name,
 				    json_pack("{s:I, s:I, s:I, s:I}", "resourceVersion",
-					      (json_int_t)store_rv(&s->store.kinds[k]), "objects",
-					      (json_int_t)n, "events_happened",
+					      (json_int_t)recorded_rv(&s->store.kinds[k]),
+					      "objects", (json_int_t)n, "events_happened",
 					      (json_int_t)s->store.kinds[k].pos, "events_recorded",
 					      (json_int_t)s->store.kinds[k].n_events));
 	}
@@ -98,14 +104,15 @@ static void answer(struct conn *c, int status, const char *type, const char *tex
 
 static void state(struct conn *c)
 {
-	const struct server *s = c->srv;
+	struct server *s = c->srv;
 	bool delivered = timeline_finished(s);
 	json_t *watches = watches_json(s, &delivered);
-	json_t *all =
-		json_pack("{s:f, s:b, s:b, s:I, s:o, s:o, s:o, s:o}", "virtual_ms", s->virtual_ms,
-			  "finished", timeline_finished(s), "delivered", delivered, "connections",
-			  (json_int_t)s->n_conns - 1, "resources", versions_json(s), "requests",
-			  requests_json(s), "watches", watches, "faults", faults_json(s));
+	json_t *all = json_pack("{s:f, s:b, s:b, s:I, s:o, s:o, s:o, s:o, s:o, s:I}", "virtual_ms",
+				s->virtual_ms, "finished", timeline_finished(s), "delivered",
+				delivered, "connections", (json_int_t)s->n_conns - 1, "resources",
+				versions_json(s), "requests", requests_json(s), "watches", watches,
+				"faults", faults_json(s), "leases", leases_json(s), "now_ms",
+				(json_int_t)(clock_mono() / NSEC_PER_MSEC));
 	char *text = json_dumps(all, JSON_INDENT(1));
 
 	answer(c, 200, "application/json", text ? text : "{}");
@@ -147,8 +154,8 @@ static int compact_command(struct conn *c)
 	const char *rv = api_param(&c->req, "rv");
 
 	c->srv->compacted = rv ? strtoull(rv, NULL, 10) : 0;
-	for (enum kind k = 0; !rv && k < _KIND_MAX; k++)
-		c->srv->compacted = MAX(c->srv->compacted, store_rv(&c->srv->store.kinds[k]));
+	for (enum kind k = 0; !rv && k < kind_end; k++)
+		c->srv->compacted = MAX(c->srv->compacted, recorded_rv(&c->srv->store.kinds[k]));
 	return 0;
 }
 
@@ -169,19 +176,73 @@ static int drop_command(struct conn *c)
 	return 0;
 }
 
+static int write_object(struct conn *c, char *why, size_t n)
+{
+	json_error_t error;
+	json_t *o = json_loadb(c->req.body.p ? c->req.body.p : "", c->req.body.n, 0, &error);
+	int r;
+
+	if (!o) {
+		snprintf(why, n, "line %d: %s", error.line, error.text);
+		return -EBADMSG;
+	}
+	r = objects_apply(c->srv, o, why, n);
+	json_decref(o);
+	return r;
+}
+
+static struct str param(struct conn *c, const char *key)
+{
+	const char *value = api_param(&c->req, key);
+
+	return str_of(value ? value : "");
+}
+
+static int object_command(struct conn *c, char *why, size_t n)
+{
+	if (strcmp(c->req.method, "DELETE") == 0)
+		return objects_delete(c->srv, param(c, "apiVersion").p, param(c, "kind").p,
+				      param(c, "namespace"), param(c, "name"), why, n);
+	return write_object(c, why, n);
+}
+
+static void object_answer(struct conn *c)
+{
+	char why[800] = "";
+	_buf_ struct buf b;
+	int r = object_command(c, why, sizeof(why));
+
+	buf_init(&b, 4096);
+	if (r == 0)
+		put_f(&b, "{\"resourceVersion\":\"%llu\"}\n", (unsigned long long)c->srv->rv);
+	else
+		put_f(&b, "%s\n", *why ? why : strerror(-r));
+	put(&b, "", 1);
+	answer(c,
+	       r == 0	      ? 200
+	       : r == -ENOENT ? 404
+	       : r == -EBUSY  ? 409
+			      : 400,
+	       r == 0 ? "application/json" : "text/plain", b.p);
+}
+
 static const struct {
 	const char *path;
 	int (*fn)(struct conn *c);
 } commands[] = {
 	{"/replay/fault", fault_command},     {"/replay/token", token_command},
 	{"/replay/advance", advance_command}, {"/replay/compact", compact_command},
-	{"/replay/drop", drop_command},
+	{"/replay/drop", drop_command},	      {"/replay/reviewer", reviews_command},
 };
 
 void control_handle(struct conn *c)
 {
 	if (strcmp(c->req.path, "/replay/state") == 0) {
 		state(c);
+		return;
+	}
+	if (strcmp(c->req.path, "/replay/object") == 0) {
+		object_answer(c);
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {

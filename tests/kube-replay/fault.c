@@ -8,6 +8,11 @@ const char *const verb_name[_VERB_MAX] = {
 	[VERB_LIST] = "list",
 	[VERB_WATCH] = "watch",
 	[VERB_GET] = "get",
+	[VERB_DISCOVERY] = "discovery",
+	[VERB_WRITE] = "write",
+	[VERB_WRITTEN] = "written",
+	[VERB_TOKEN_REVIEW] = "tokenreview",
+	[VERB_ACCESS_REVIEW] = "accessreview",
 	[VERB_OTHER] = "other",
 };
 
@@ -100,13 +105,25 @@ void faults_help(FILE *out)
 	}
 }
 
-static enum kind kind_of(struct str s)
+static bool is_kind(struct str s)
 {
-	enum kind k = 0;
+	for (enum kind k = 0; k < kind_end; k++)
+		if (str_eq(s, str_of(kind_info[k].plural)))
+			return true;
+	return false;
+}
 
-	while (k < _KIND_MAX && !str_eq(s, str_of(kind_info[k].plural)))
-		k++;
-	return k;
+/* The kind may come later, so any name will do where nothing but a resource or a number can
+ * stand. */
+static bool is_resource(const struct fault *f, struct str s, bool before_colon)
+{
+	if (is_kind(s))
+		return true;
+	if (!s.n || s.p[0] < 'a' || s.p[0] > 'z' || f->id == FAULT_REDIRECT ||
+	    f->id == FAULT_CONTENT_TYPE)
+		return false;
+	return before_colon || info[f->id].num || !info[f->id].arg ||
+	       strcmp(info[f->id].arg, "RESOURCE") == 0;
 }
 
 static enum verb verb_of(struct str s)
@@ -151,9 +168,10 @@ static int parse_arg(struct fault *f, struct str arg)
 	double num;
 	char *end;
 
-	str_split(&rest, ':', &head);
-	if (kind_of(head) != _KIND_MAX) {
-		f->kind = kind_of(head);
+	bool colon = str_split(&rest, ':', &head);
+
+	if (is_resource(f, head, colon)) {
+		f->resource = str_dup(head);
 		arg = rest;
 	}
 	f->num = info[f->id].num;
@@ -177,8 +195,9 @@ static int parse_filter(struct fault *f, struct str text)
 	if (!str_split(&value, '=', &key) || !(z = str_dup(value)))
 		return -EINVAL;
 	if (str_eq(key, STR("resource"))) {
-		f->kind = kind_of(value);
-		return f->kind == _KIND_MAX ? -EINVAL : 0;
+		free(f->resource);
+		f->resource = TAKE_PTR(z);
+		return value.n ? 0 : -EINVAL;
 	}
 	if (str_eq(key, STR("verb"))) {
 		f->verb = verb_of(value);
@@ -226,7 +245,7 @@ static int parse_one(struct fault *f, struct str text)
 int faults_add(struct faults *f, struct str text, nsec_t now)
 {
 	while (text.n) {
-		struct fault one = {.kind = _KIND_MAX, .verb = _VERB_MAX, .p = 1, .since = now};
+		struct fault one = {.verb = _VERB_MAX, .p = 1, .since = now};
 		struct str part;
 
 		str_split(&text, ',', &part);
@@ -235,6 +254,7 @@ int faults_add(struct faults *f, struct str text, nsec_t now)
 				"kube-replay: fault '%.*s' is not understood (see --help)\n",
 				STR_ARG(part));
 			free(one.arg);
+			free(one.resource);
 			return -EINVAL;
 		}
 		one.text = str_dup(part);
@@ -249,6 +269,7 @@ void faults_clear(struct faults *f)
 	for (size_t i = 0; i < f->n; i++) {
 		free(f->v[i].text);
 		free(f->v[i].arg);
+		free(f->v[i].resource);
 	}
 	free(f->v);
 	f->v = NULL;
@@ -271,14 +292,28 @@ static bool strikes(struct faults *fs, struct fault *f, nsec_t now)
 	return f->p >= 1 || (double)rng_below(&fs->rng, 1000000) < f->p * 1000000;
 }
 
+static bool concerns(const struct fault *f, enum verb verb, enum kind kind)
+{
+	char full[320];
+
+	if (f->verb != _VERB_MAX || verb == VERB_DISCOVERY)
+		if (f->verb != verb)
+			return false;
+	if (!f->resource)
+		return true;
+	if (kind == _KIND_MAX)
+		return false;
+	kind_full_name(kind, full, sizeof(full));
+	return strcmp(f->resource, kind_info[kind].plural) == 0 || strcmp(f->resource, full) == 0;
+}
+
 const struct fault *faults_hit(struct faults *fs, enum fault_id id, enum verb verb, enum kind kind,
 			       nsec_t now)
 {
 	for (size_t i = 0; i < fs->n; i++) {
 		struct fault *f = &fs->v[i];
 
-		if (f->id != id || (f->kind != _KIND_MAX && f->kind != kind) ||
-		    (f->verb != _VERB_MAX && f->verb != verb) || !strikes(fs, f, now))
+		if (f->id != id || !concerns(f, verb, kind) || !strikes(fs, f, now))
 			continue;
 		f->plays++;
 		printf("fault %s: %s %s (%lu)\n", f->text,

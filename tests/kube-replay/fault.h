@@ -4,7 +4,8 @@
  *
  *   NAME[-VERB][=ARG][@KEY=VALUE...]     several are joined by commas
  *
- * ARG may be RESOURCE, RESOURCE:VALUE or VALUE. Filters: resource= verb= nth=
+ * ARG may be RESOURCE, RESOURCE:VALUE or VALUE. Discovery is struck only by faults that name it as
+ * their verb. Filters: resource= verb= nth=
  * every= times= p= after= for= (seconds since the fault was set).
  */
 #pragma once
@@ -16,7 +17,18 @@
 
 #include <stdio.h>
 
-enum verb { VERB_LIST, VERB_WATCH, VERB_GET, VERB_OTHER, _VERB_MAX };
+enum verb {
+	VERB_LIST,
+	VERB_WATCH,
+	VERB_GET,
+	VERB_DISCOVERY,
+	VERB_WRITE,   /* of a Lease */
+	VERB_WRITTEN, /* the same, when it has been done and is to be answered */
+	VERB_TOKEN_REVIEW,
+	VERB_ACCESS_REVIEW,
+	VERB_OTHER,
+	_VERB_MAX
+};
 
 extern const char *const verb_name[_VERB_MAX];
 
@@ -79,7 +91,7 @@ struct fault {
 	char *text;	/* as it was written */
 	char *arg;	/* without the resource, or NULL */
 	long num;	/* arg as a number, or the fault's default */
-	enum kind kind; /* _KIND_MAX: any */
+	char *resource; /* "pods", "widgets.example.com"; NULL: any */
 	enum verb verb; /* _VERB_MAX: any */
 	double p, after_s, for_s;
 	unsigned long nth, every, times;

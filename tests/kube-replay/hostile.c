@@ -302,11 +302,12 @@ static struct str node_of(const struct selector *sel)
 const struct hostile *hostile_get(struct server *s, const struct fault *f, enum kind k,
 				  const struct selector *sel)
 {
-	struct hostile **slot = &s->hostile[f->id][k];
+	struct hostile **slot;
 	struct maker m = {.kind = k, .node = node_of(sel)};
 
-	if (k == KIND_NODES || (sel->ns.n && !str_eq(sel->ns, STR(HOSTILE_NS))))
+	if (k >= KIND_NODES || (sel->ns.n && !str_eq(sel->ns, STR(HOSTILE_NS))))
 		return NULL;
+	slot = &s->hostile[f->id][k];
 	free_one(slot);
 	*slot = m.h = must_calloc(1, sizeof(**slot));
 	fill(&m, f);
@@ -316,6 +317,6 @@ const struct hostile *hostile_get(struct server *s, const struct fault *f, enum 
 void hostile_free(struct server *s)
 {
 	for (size_t i = 0; i < _FAULT_MAX; i++)
-		for (size_t k = 0; k < _KIND_MAX; k++)
+		for (size_t k = 0; k < KIND_RECORDED; k++)
 			free_one(&s->hostile[i][k]);
 }

@@ -24,7 +24,7 @@ static int bad(const char *dir, const char *name, const char *what, int r)
 
 static int load_base(struct store *s, struct kind_store *k, const char *dir, const char *name)
 {
-	struct buf *b = store_file(s);
+	struct buf *b = recorded_file(s);
 	struct str list, meta, items, item;
 	unsigned long long rv;
 	size_t off = 0;
@@ -39,7 +39,7 @@ static int load_base(struct store *s, struct kind_store *k, const char *dir, con
 		return bad(dir, name, "not a list", -EBADMSG);
 	k->base_rv = rv;
 	while (span_element(items, &off, &item)) {
-		r = version_set_json(store_add_version(k), item);
+		r = version_set_json(recorded_add_version(k), item);
 		if (r < 0)
 			return bad(dir, name, "item", r);
 	}
@@ -76,7 +76,7 @@ static double chunk_time(struct chunk_times *t, size_t off)
 	return t->ms;
 }
 
-static struct event *add_event(struct kind_store *k)
+struct event *recorded_add_event(struct kind_store *k)
 {
 	if ((k->n_events & (k->n_events - 1)) == 0)
 		k->events = must_realloc(k->events, k->n_events ? k->n_events * 2 : 1,
@@ -94,7 +94,7 @@ static int load_line(struct kind_store *k, struct str line, double ms)
 
 	if (!span_member(line, "object", &object))
 		return -EBADMSG;
-	e = add_event(k);
+	e = recorded_add_event(k);
 	e->ms = ms;
 	for (e->type = 0; e->type < _EVENT_TYPE_MAX; e->type++)
 		if (str_eq(type, str_of(event_name[e->type])))
@@ -114,7 +114,7 @@ static int load_line(struct kind_store *k, struct str line, double ms)
 		return 0;
 	}
 	e->version = (uint32_t)k->n_versions;
-	r = version_set_json(store_add_version(k), object);
+	r = version_set_json(recorded_add_version(k), object);
 	e->rv = k->versions[e->version].rv;
 	return r;
 }
@@ -141,7 +141,7 @@ static double watch_start(const struct buf *index, const char *name)
 static int load_watch(struct store *s, struct kind_store *k, const char *dir, const char *name,
 		      double start)
 {
-	struct buf *b = store_file(s);
+	struct buf *b = recorded_file(s);
 	_buf_ struct buf times;
 	struct chunk_times t = {0};
 	struct str rest, line;
@@ -257,7 +257,7 @@ static void make_missing_pb(struct store *s, struct kind_store *k)
 		json = json_loadb(v->meta_json.p, v->meta_json.n, 0, NULL);
 		meta_to_pb(json, &meta);
 		json_decref(json);
-		b = store_file(s);
+		b = recorded_file(s);
 		pb_put_len(b, 1, buf_str(&meta));
 		v->pb = buf_str(b);
 		v->meta_pb = pb_get(v->pb, 1);
@@ -277,7 +277,7 @@ static void load_pb(struct store *s, enum kind kind, const char *dir, const char
 	qsort_r(order, k->n_versions, sizeof(*order), cmp_uid_rv, k->versions);
 	for (size_t i = 0; i < n; i++) {
 		char name[80];
-		struct buf *b = store_file(s);
+		struct buf *b = recorded_file(s);
 		int len = snprintf(name, sizeof(name), "%.*s%s%s", (int)strcspn(formats[i], "*"),
 				   formats[i], kind_info[kind].plural, strchr(formats[i], '*') + 1);
 
@@ -362,7 +362,7 @@ static unsigned int load_minor(const char *dir)
 	return at ? (unsigned int)strtoul(at + 10, NULL, 10) : 36;
 }
 
-int store_load(const char *dir, const char *set, struct store *s)
+int recorded_load(const char *dir, const char *set, struct store *s)
 {
 	int r;
 
@@ -374,11 +374,11 @@ int store_load(const char *dir, const char *set, struct store *s)
 	else
 		r = bad(dir, set, "--set is churn or big", -EINVAL);
 	if (r < 0) {
-		store_done(s);
+		recorded_done(s);
 		return r;
 	}
 	nodes_make(s);
-	for (enum kind i = 0; i < _KIND_MAX; i++)
-		store_finish(&s->kinds[i]);
+	for (enum kind i = 0; i < KIND_RECORDED; i++)
+		recorded_finish(&s->kinds[i]);
 	return 0;
 }

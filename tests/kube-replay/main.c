@@ -25,6 +25,7 @@ static void usage(FILE *out)
 	      "\n"
 	      "  --listen HOST:PORT     port 0 takes a free one [" LISTEN_DEFAULT "]\n"
 	      "  --port-file FILE       write the port there when ready\n"
+	      "  --objects DIR          serve the objects of its JSON files, too; several times\n"
 	      "  --set churn|big        base lists and watches, or one list of 2,307 pods [churn]\n"
 	      "  --speed N              recorded time runs N times as fast; 0: at once [1]\n"
 	      "  --start first-watch|now|paused   when recorded time starts; paused: only by\n"
@@ -43,11 +44,14 @@ static void usage(FILE *out)
 	      "\n"
 	      "Control: GET /replay/state; POST /replay/fault?add=SPEC|set=SPEC|clear=1,\n"
 	      "/replay/token?value=T, /replay/advance?ms=N|end=1, /replay/compact?rv=N|now=1,\n"
-	      "/replay/drop?how=close|reset.\n"
+	      "/replay/drop?how=close|reset, /replay/reviewer?token=T&user=U&allow=1,\n"
+	      "/replay/object with an object or List as body;\n"
+	      "DELETE /replay/object?apiVersion=V&kind=K&namespace=NS&name=N.\n"
 	      "\n"
-	      "Faults: NAME[-list|-watch|-get][=ARG][@KEY=VALUE...], joined by commas. ARG may "
+	      "Faults: NAME[-list|-watch|-get|-discovery][=ARG][@KEY=VALUE...], joined by commas. "
+	      "ARG may "
 	      "begin\n"
-	      "with RESOURCE or RESOURCE: (pods, replicasets, jobs, nodes), as in\n"
+	      "with RESOURCE or RESOURCE: (pods, widgets.example.com), as in\n"
 	      "delay-list=replicasets:60. Keys: resource=, verb=, nth= (only the nth match), "
 	      "every=,\n"
 	      "times= (at most), p= (probability), after= and for= (seconds since it was set).\n"
@@ -59,6 +63,7 @@ static void usage(FILE *out)
 enum {
 	OPT_LISTEN = 256,
 	OPT_PORT_FILE,
+	OPT_OBJECTS,
 	OPT_SET,
 	OPT_SPEED,
 	OPT_START,
@@ -78,6 +83,7 @@ enum {
 static const struct option options[] = {
 	{"listen", required_argument, NULL, OPT_LISTEN},
 	{"port-file", required_argument, NULL, OPT_PORT_FILE},
+	{"objects", required_argument, NULL, OPT_OBJECTS},
 	{"set", required_argument, NULL, OPT_SET},
 	{"speed", required_argument, NULL, OPT_SPEED},
 	{"start", required_argument, NULL, OPT_START},
@@ -136,6 +142,10 @@ static int parse_option(struct server *s, int opt, const char *arg)
 		return 0;
 	case OPT_PORT_FILE:
 		o->port_file = arg;
+		return 0;
+	case OPT_OBJECTS:
+		o->objects = must_realloc(o->objects, o->n_objects + 1, sizeof(*o->objects));
+		o->objects[o->n_objects++] = arg;
 		return 0;
 	case OPT_SET:
 		o->set = arg;
@@ -288,7 +298,7 @@ static void hello(const struct server *s, const char *host, int port)
 	       s->store.minor, k[KIND_PODS].n_base, k[KIND_REPLICASETS].n_base, k[KIND_JOBS].n_base,
 	       k[KIND_PODS].n_events + k[KIND_REPLICASETS].n_events + k[KIND_JOBS].n_events,
 	       s->tls ? "https" : "http", host, port);
-	for (enum kind i = 0; i < _KIND_MAX; i++)
+	for (enum kind i = 0; i < KIND_RECORDED; i++)
 		if (k[i].n_pb_made)
 			printf("kube-replay: %zu of %zu %s were recorded in JSON only: their "
 			       "protobuf has metadata only\n",
@@ -350,14 +360,18 @@ int main(int argc, char **argv)
 	TAILQ_INIT(&s.conns);
 	if (parse_options(&s, argc, argv) < 0)
 		return 2;
-	if (store_load(s.o.dir, s.o.set, &s.store) < 0)
+	if (recorded_load(s.o.dir, s.o.set, &s.store) < 0 || kinds_init(&s) < 0 ||
+	    objects_load(&s) < 0)
 		return 1;
 	s.base = event_base_new();
 	r = serve(&s);
 	hostile_free(&s);
 	faults_clear(&s.faults);
+	free(s.tries);
 	free(s.token);
-	store_done(&s.store);
+	recorded_done(&s.store);
+	kinds_free(&s);
+	free(s.o.objects);
 	SSL_CTX_free(s.tls);
 	event_base_free(s.base);
 	return r < 0 ? 1 : 0;

@@ -41,7 +41,7 @@ static void node_add(struct store *s, struct str name, struct str ip)
 {
 	struct kind_store *k = &s->kinds[KIND_NODES];
 	unsigned int i = (unsigned int)k->n_versions;
-	struct buf *b = store_file(s);
+	struct buf *b = recorded_file(s);
 	struct version *v;
 	char provider[80];
 
@@ -58,10 +58,10 @@ static void node_add(struct store *s, struct str name, struct str ip)
 	      "{\"type\":\"Hostname\",\"address\":\"%.*s\"}]}}",
 	      STR_ARG(name), i + 1, STR_ARG(name), 'a' + (int)(i % 3), provider, STR_ARG(ip),
 	      STR_ARG(name));
-	v = store_add_version(k);
+	v = recorded_add_version(k);
 	if (version_set_json(v, buf_str(b)) < 0)
 		return;
-	b = store_file(s);
+	b = recorded_file(s);
 	node_pb(b, v->meta_json, str_of(provider), ip, v->name);
 	v->pb = buf_str(b);
 	v->meta_pb = pb_get(v->pb, 1);
@@ -96,4 +96,5 @@ void nodes_make(struct store *s)
 	for (size_t i = 0; i < nodes->n_base; i++)
 		nodes->base[i] = (uint32_t)i;
 	nodes->base_rv = pods->base_rv;
+	s->kinds[KIND_SERVICES].base_rv = pods->base_rv;
 }

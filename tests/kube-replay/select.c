@@ -7,25 +7,57 @@
 static const char *const known_fields[] = {"metadata.name", "metadata.namespace", "spec.nodeName",
 					   "status.phase"};
 
-static int add_one(struct selector *s, struct str part, bool label)
+/* "a in (b,c)" or "a notin (b,c)"; false when it is neither. */
+static bool parse_set(struct requirement *r, struct str part)
 {
-	struct requirement *r = &s->req[s->n];
+	struct str rest = part, key, word;
+
+	if (!str_ends(part, STR(")")) || !str_split(&rest, ' ', &key))
+		return false;
+	rest = str_trim(rest);
+	if (!str_split(&rest, '(', &word))
+		return false;
+	word = str_trim(word);
+	if (!str_eq(word, STR("in")) && !str_eq(word, STR("notin")))
+		return false;
+	r->not = str_eq(word, STR("notin"));
+	r->key = key;
+	r->value = str_make(rest.p, rest.n - 1);
+	return true;
+}
+
+static bool parse_equal(struct requirement *r, struct str part)
+{
 	struct str value = part;
 
-	if (s->n == SELECT_MAX)
-		return -EINVAL;
-	*r = (struct requirement){.label = label};
-	if (!part.n || !memchr(part.p, '=', part.n))
-		return -EINVAL;
-	str_split(&value, '=', &r->key);
+	if (!str_split(&value, '=', &r->key))
+		return false;
 	if (str_starts(value, STR("=")))
 		value = str_from(value, 1);
 	if (str_ends(r->key, STR("!"))) {
-		r->not_equal = true;
+		r->not = true;
 		r->key.n--;
 	}
 	r->key = str_trim(r->key);
 	r->value = str_trim(value);
+	return true;
+}
+
+static int add_one(struct selector *s, struct str part, bool label)
+{
+	struct requirement *r = &s->req[s->n];
+
+	part = str_trim(part);
+	if (s->n == SELECT_MAX || !part.n)
+		return -EINVAL;
+	*r = (struct requirement){.label = label};
+	if (!(label && parse_set(r, part)) && !parse_equal(r, part)) {
+		r->exists = true;
+		r->not = part.p[0] == '!';
+		r->key = str_from(part, r->not );
+		if (!label || !r->key.n || memchr(r->key.p, ' ', r->key.n))
+			return -EINVAL;
+	}
 	s->n++;
 	if (label)
 		return 0;
@@ -35,14 +67,27 @@ static int add_one(struct selector *s, struct str part, bool label)
 	return -EINVAL;
 }
 
+/* Up to the next comma that is not within brackets. */
+static struct str next_part(struct str *text)
+{
+	size_t i = 0, depth = 0;
+	struct str part;
+
+	while (i < text->n && (text->p[i] != ',' || depth)) {
+		depth += text->p[i] == '(';
+		depth -= text->p[i] == ')' && depth;
+		i++;
+	}
+	part = str_make(text->p, i);
+	*text = str_from(*text, i + 1);
+	return part;
+}
+
 int selector_add(struct selector *s, struct str text, bool label)
 {
 	while (text.n) {
-		struct str part;
-		int r;
+		int r = add_one(s, next_part(&text), label);
 
-		str_split(&text, ',', &part);
-		r = add_one(s, part, label);
 		if (r < 0)
 			return r;
 	}
@@ -68,28 +113,52 @@ static struct str field_value(const struct version *v, struct str key)
 }
 
 /* Label values need no JSON escapes, so the raw text is the value. */
-static struct str label_value(const struct version *v, struct str key)
+static bool label_value(const struct version *v, struct str key, struct str *ret)
 {
-	struct str labels;
+	struct str labels, value;
 	char name[320];
 
+	*ret = (struct str){0};
 	if (key.n >= sizeof(name) || !span_member(v->meta_json, "labels", &labels))
-		return (struct str){0};
+		return false;
 	memcpy(name, key.p, key.n);
 	name[key.n] = 0;
-	return span_text(labels, name);
+	*ret = span_text(labels, name);
+	return span_member(labels, name, &value);
+}
+
+static bool is_one_of(struct str have, struct str values)
+{
+	struct str one;
+
+	do {
+		bool more = str_split(&values, ',', &one);
+
+		if (str_eq(str_trim(one), have))
+			return true;
+		if (!more)
+			return false;
+	} while (true);
+}
+
+/* What a label is not, it is not without being there, either. */
+static bool is_met(const struct requirement *r, const struct version *v)
+{
+	struct str have;
+
+	if (!r->label)
+		return str_eq(field_value(v, r->key), r->value) != r->not ;
+	if (!label_value(v, r->key, &have))
+		return r->not ;
+	return (r->exists || is_one_of(have, r->value)) != r->not ;
 }
 
 bool selector_match(const struct selector *s, const struct version *v)
 {
 	if (s->ns.n && !str_eq(s->ns, v->ns))
 		return false;
-	for (size_t i = 0; i < s->n; i++) {
-		const struct requirement *r = &s->req[i];
-		struct str have = r->label ? label_value(v, r->key) : field_value(v, r->key);
-
-		if (str_eq(have, r->value) == r->not_equal)
+	for (size_t i = 0; i < s->n; i++)
+		if (!is_met(&s->req[i], v))
 			return false;
-	}
 	return true;
 }

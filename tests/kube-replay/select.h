@@ -1,6 +1,7 @@
 /*
- * Which objects a request asks for: a namespace, a name, field and label
- * selectors (a=b, a==b, a!=b, joined by commas).
+ * Which objects a request asks for: a namespace, a name, field selectors (a=b, a==b,
+ * a!=b, joined by commas) and label selectors (these, and a in (b,c), a notin (b,c),
+ * a, !a).
  */
 #pragma once
 
@@ -9,9 +10,10 @@
 #define SELECT_MAX 8 /* requirements of one request; more is a 400 */
 
 struct requirement {
-	bool label; /* else a field */
-	bool not_equal;
-	struct str key, value;
+	bool label;	       /* else a field */
+	bool not ;	       /* what it says must not be so */
+	bool exists;	       /* the label, of whatever value */
+	struct str key, value; /* value: may be several, joined by commas */
 };
 
 struct selector {

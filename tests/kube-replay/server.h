@@ -6,7 +6,11 @@
  *   watch.c     watches: a cursor over one kind's events
  *   timeline.c  when recorded events happen
  *   control.c   /replay/...
- *   discovery.c /version, /api, /apis as recorded
+ *   leases.c    writes of Leases
+ *   reviews.c   reviews of tokens and of access
+ *   discovery.c /version, /api, /apis: as recorded, or of the kinds there are
+ *   kinds.c     kinds that were not recorded, and CustomResourceDefinitions
+ *   objects.c   objects that were not recorded, and changes a test makes
  */
 #pragma once
 
@@ -17,6 +21,7 @@
 
 #include <event2/event.h>
 #include <event2/keyvalq_struct.h>
+#include <jansson.h>
 #include <openssl/ssl.h>
 #include <sys/queue.h>
 
@@ -27,6 +32,8 @@ enum start_mode { START_FIRST_WATCH, START_NOW, START_PAUSED };
 
 struct options {
 	const char *dir, *set, *listen, *port_file, *token;
+	const char **objects; /* folders */
+	size_t n_objects;
 	double speed; /* 0: as fast as possible */
 	enum start_mode start;
 	double bookmark_s; /* seconds between bookmarks made after the recorded ones */
@@ -44,6 +51,20 @@ struct counter {
 };
 
 #define COUNTERS_MAX 256
+
+/* A write of a Lease, done or refused. */
+struct lease_try {
+	nsec_t at;
+	char holder[128];
+	int status;
+	uint64_t rv;
+};
+
+/* A token that a test made known. */
+struct reviewer {
+	char token[256], user[128]; /* user "": nobody's any more */
+	bool allow;		    /* to get /metrics */
+};
 
 struct hostile; /* hostile.c */
 
@@ -63,7 +84,16 @@ struct server {
 	uint64_t compacted; /* watches and pages from below this resourceVersion get 410 */
 	struct counter counters[COUNTERS_MAX];
 	size_t n_counters;
-	struct hostile *hostile[_FAULT_MAX][_KIND_MAX];
+	json_t *api, *apis; /* recorded aggregated discovery: what a server of that version has */
+	bool made;	    /* there are kinds or objects that were not recorded */
+	int n_made;	    /* kinds that came by CRDs, ever */
+	struct lease_try *tries;
+	size_t n_tries;
+	struct reviewer *reviewers;
+	size_t n_reviewers;
+	uint64_t rv;	     /* the highest resourceVersion given to anything */
+	unsigned long n_uid; /* uids that were made up */
+	struct hostile *hostile[_FAULT_MAX][KIND_RECORDED];
 };
 
 #define REQUEST_MAX 65536 /* bytes of a request's head; more closes the connection */
@@ -74,6 +104,7 @@ struct request {
 	const char *query_text, *accept, *authorization;
 	bool close;
 	char *path;
+	struct str body;
 	struct evkeyvalq query;
 	bool has_query;
 
@@ -136,6 +167,8 @@ void api_delayed(struct conn *c);
 void api_count(struct conn *c, int status);
 void api_status(struct conn *c, const struct status *s, const char *extra);
 const char *api_param(const struct request *r, const char *key);
+/* Answers with a fault in place of the answer, if one strikes. */
+bool api_fault(struct conn *c);
 /* Sets up the byte faults for a 200 answer and starts it. */
 void api_start(struct conn *c, bool watch);
 
@@ -149,11 +182,38 @@ size_t watch_cursor(const struct watch *w);
 int timeline_init(struct server *s);
 void timeline_watch(struct server *s, enum kind k); /* a watch of the kind has begun */
 void timeline_get(struct server *s, enum kind k);
-void timeline_to(struct server *s, double ms); /* not backwards */
+void timeline_wake(struct server *s, enum kind k); /* events of the kind have happened */
+void timeline_to(struct server *s, double ms);	   /* not backwards */
 bool timeline_finished(const struct server *s);
 
 /* control.c */
 void control_handle(struct conn *c);
+
+/* kinds.c */
+int kinds_init(struct server *s); /* reads the recorded discovery: 0 or -errno */
+void kinds_free(struct server *s);
+/* The kind of an object, added when a server of the recorded version has it; _KIND_MAX: unknown. */
+enum kind kinds_find(struct server *s, const char *api_version, const char *kind);
+/* A CustomResourceDefinition was applied: what it serves is served. 0, -EINVAL or -ENOSPC. */
+int kinds_define(struct server *s, json_t *crd);
+/* It was deleted: its kinds are not served any more, and their watches end. */
+void kinds_undefine(struct server *s, const char *group, const char *plural);
+
+/* objects.c: objects that were not recorded */
+int objects_load(struct server *s); /* --objects; 0 or -errno after a readable line on stderr */
+/* A List or one object, as if written to the API server. 0, or -errno with words in `why`. */
+int objects_apply(struct server *s, json_t *o, char *why, size_t n);
+int objects_delete(struct server *s, const char *api_version, const char *kind, struct str ns,
+		   struct str name, char *why, size_t n);
+void objects_delete_all(struct server *s, enum kind k, struct str ns); /* ns empty: all */
+
+/* leases.c: false when the request is no write of a Lease */
+bool leases_handle(struct conn *c);
+json_t *leases_json(const struct server *s);
+
+/* reviews.c: false when the request is no review of a token or of access */
+bool reviews_handle(struct conn *c);
+int reviews_command(struct conn *c); /* /replay/reviewer */
 
 /* discovery.c: false when the path is not one of its own */
 bool discovery_handle(struct conn *c);

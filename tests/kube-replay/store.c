@@ -7,13 +7,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-const struct kind_info kind_info[_KIND_MAX] = {
-	[KIND_PODS] = {"pods", "Pod", "", "v1", "/api/v1", true},
-	[KIND_REPLICASETS] = {"replicasets", "ReplicaSet", "apps", "apps/v1", "/apis/apps/v1",
-			      true},
-	[KIND_JOBS] = {"jobs", "Job", "batch", "batch/v1", "/apis/batch/v1", true},
-	[KIND_NODES] = {"nodes", "Node", "", "v1", "/api/v1", false},
+struct kind_info kind_info[_KIND_MAX] = {
+	[KIND_PODS] = {"pods", "Pod", "", "v1", "/api/v1", true, KIND_PODS},
+	[KIND_REPLICASETS] = {"replicasets", "ReplicaSet", "apps", "apps/v1", "/apis/apps/v1", true,
+			      KIND_REPLICASETS},
+	[KIND_JOBS] = {"jobs", "Job", "batch", "batch/v1", "/apis/batch/v1", true, KIND_JOBS},
+	[KIND_NODES] = {"nodes", "Node", "", "v1", "/api/v1", false, KIND_NODES},
+	[KIND_SERVICES] = {"services", "Service", "", "v1", "/api/v1", true,
+			   KIND_SERVICES}, /* there are none */
 };
+
+enum kind kind_end = KIND_RECORDED;
+
+void kind_full_name(enum kind k, char *text, size_t n)
+{
+	snprintf(text, n, "%s%s%s", kind_info[k].plural, kind_info[k].group[0] ? "." : "",
+		 kind_info[k].group);
+}
 
 const char *const event_name[_EVENT_TYPE_MAX] = {
 	[EVENT_ADDED] = "ADDED",
@@ -22,7 +32,7 @@ const char *const event_name[_EVENT_TYPE_MAX] = {
 	[EVENT_BOOKMARK] = "BOOKMARK",
 };
 
-struct buf *store_file(struct store *s)
+struct buf *recorded_file(struct store *s)
 {
 	struct buf *b;
 
@@ -32,13 +42,14 @@ struct buf *store_file(struct store *s)
 	return b;
 }
 
-void store_done(struct store *s)
+void recorded_done(struct store *s)
 {
 	for (size_t i = 0; i < _KIND_MAX; i++) {
 		free(s->kinds[i].versions);
 		free(s->kinds[i].events);
 		free(s->kinds[i].base);
 		free(s->kinds[i].cur);
+		free(s->kinds[i].any);
 	}
 	for (size_t i = 0; i < s->n_files; i++)
 		buf_done(&s->files[i]);
@@ -46,7 +57,7 @@ void store_done(struct store *s)
 	*s = (struct store){0};
 }
 
-struct version *store_add_version(struct kind_store *k)
+struct version *recorded_add_version(struct kind_store *k)
 {
 	if ((k->n_versions & (k->n_versions - 1)) == 0)
 		k->versions = must_realloc(k->versions, k->n_versions ? k->n_versions * 2 : 1,
@@ -118,7 +129,7 @@ static void number_objects(struct kind_store *k)
 	free(order);
 }
 
-uint32_t *store_state(const struct kind_store *k, size_t pos)
+uint32_t *recorded_state(const struct kind_store *k, size_t pos)
 {
 	uint32_t *cur = must_calloc(k->n_objects, sizeof(*cur));
 
@@ -135,10 +146,10 @@ uint32_t *store_state(const struct kind_store *k, size_t pos)
 	return cur;
 }
 
-void store_finish(struct kind_store *k)
+void recorded_finish(struct kind_store *k)
 {
 	number_objects(k);
-	k->cur = store_state(k, 0);
+	k->cur = recorded_state(k, 0);
 	for (size_t i = 0; i < k->n_events; i++) {
 		struct event *e = &k->events[i];
 		uint32_t *slot;
@@ -151,15 +162,15 @@ void store_finish(struct kind_store *k)
 		*slot = e->type == EVENT_DELETED ? NO_VERSION : e->version;
 	}
 	free(k->cur);
-	k->cur = store_state(k, 0);
+	k->cur = recorded_state(k, 0);
 }
 
-uint64_t store_rv(const struct kind_store *k)
+uint64_t recorded_rv(const struct kind_store *k)
 {
 	return k->pos ? MAX(k->base_rv, k->events[k->pos - 1].rv) : k->base_rv;
 }
 
-void store_advance(struct kind_store *k, size_t pos)
+void recorded_advance(struct kind_store *k, size_t pos)
 {
 	for (; k->pos < pos && k->pos < k->n_events; k->pos++) {
 		const struct event *e = &k->events[k->pos];
@@ -170,7 +181,7 @@ void store_advance(struct kind_store *k, size_t pos)
 	}
 }
 
-size_t store_find(const struct kind_store *k, uint64_t rv)
+size_t recorded_find(const struct kind_store *k, uint64_t rv)
 {
 	size_t i = 0;
 
@@ -179,7 +190,7 @@ size_t store_find(const struct kind_store *k, uint64_t rv)
 	return i;
 }
 
-size_t store_at(const struct kind_store *k, double ms)
+size_t recorded_at(const struct kind_store *k, double ms)
 {
 	size_t i = k->pos;
 
@@ -188,7 +199,7 @@ size_t store_at(const struct kind_store *k, double ms)
 	return i;
 }
 
-const struct version *store_get(const struct kind_store *k, struct str ns, struct str name)
+const struct version *recorded_get(const struct kind_store *k, struct str ns, struct str name)
 {
 	for (size_t i = 0; i < k->n_objects; i++) {
 		const struct version *v;

@@ -13,7 +13,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum kind { KIND_PODS, KIND_REPLICASETS, KIND_JOBS, KIND_NODES, _KIND_MAX };
+/* Recorded kinds, then those that come while it runs (kinds.c). A kind that is served in several
+ * versions is several of these, whose objects one of them has. */
+enum kind {
+	KIND_PODS,
+	KIND_REPLICASETS,
+	KIND_JOBS,
+	KIND_NODES,
+	KIND_SERVICES,
+	KIND_RECORDED, /* how many are recorded */
+	_KIND_MAX = 512,
+};
 
 struct kind_info {
 	const char *plural;
@@ -22,9 +32,14 @@ struct kind_info {
 	const char *api_version; /* "v1" or "group/version" */
 	const char *prefix;	 /* path in front of the plural or of namespaces/ */
 	bool namespaced;
+	enum kind of; /* which has the objects: itself, or another version */
+	bool gone;    /* not served any more */
+	int rank;     /* its place in discovery */
+	void *entry;  /* json_t: its resource in aggregated discovery; NULL: nobody knows of it */
 };
 
-extern const struct kind_info kind_info[_KIND_MAX];
+extern struct kind_info kind_info[_KIND_MAX];
+extern enum kind kind_end; /* one behind the last kind that is or was there */
 
 #define NO_VERSION UINT32_MAX
 
@@ -61,6 +76,7 @@ struct kind_store {
 	uint64_t base_rv;
 	size_t n_objects;
 	uint32_t *cur; /* by object: its version now, or NO_VERSION */
+	uint32_t *any; /* by object: one of its versions; NULL until objects.c needs it */
 	size_t pos;    /* events that have happened */
 	size_t n_pb_made;
 	bool bookmark_null;	  /* older servers write "creationTimestamp":null into bookmarks */
@@ -79,26 +95,35 @@ struct store {
  * Reads a folder of recordings. `set` is "churn" (the base lists and the watches from them) or
  * "big" (one large list, no events). 0 or -errno after a readable line on stderr.
  */
-int store_load(const char *dir, const char *set, struct store *s);
-void store_done(struct store *s);
+int recorded_load(const char *dir, const char *set, struct store *s);
+void recorded_done(struct store *s);
 
 /* resourceVersion of a list of this kind now. */
-uint64_t store_rv(const struct kind_store *k);
+uint64_t recorded_rv(const struct kind_store *k);
 /* Lets the first `pos` events have happened. Never goes back. */
-void store_advance(struct kind_store *k, size_t pos);
+void recorded_advance(struct kind_store *k, size_t pos);
 /* Number of events with a resourceVersion up to rv, among the happened and the coming ones. */
-size_t store_find(const struct kind_store *k, uint64_t rv);
+size_t recorded_find(const struct kind_store *k, uint64_t rv);
 /* Number of events up to a recorded time. */
-size_t store_at(const struct kind_store *k, double ms);
+size_t recorded_at(const struct kind_store *k, double ms);
 /* The state after `pos` events, one slot per object in list order; the caller frees it. */
-uint32_t *store_state(const struct kind_store *k, size_t pos);
+uint32_t *recorded_state(const struct kind_store *k, size_t pos);
 /* The current version of an object by name, or NULL. */
-const struct version *store_get(const struct kind_store *k, struct str ns, struct str name);
+const struct version *recorded_get(const struct kind_store *k, struct str ns, struct str name);
 
-/* load.c's helpers for filling a kind, used by store_load and nodes_make. */
-struct version *store_add_version(struct kind_store *k);
+/* "pods" or "replicasets.apps" */
+void kind_full_name(enum kind k, char *text, size_t n);
+/* The objects of a kind. */
+static inline struct kind_store *kind_data(struct store *s, enum kind k)
+{
+	return &s->kinds[kind_info[k].of];
+}
+
+/* load.c's helpers for filling a kind, used by recorded_load and nodes_make. */
+struct version *recorded_add_version(struct kind_store *k);
+struct event *recorded_add_event(struct kind_store *k);
 /* A file buffer the store will free. */
-struct buf *store_file(struct store *s);
+struct buf *recorded_file(struct store *s);
 /* Sets the JSON views of a version from one object's text. 0 or -EBADMSG. */
 int version_set_json(struct version *v, struct str object);
 /* A member of the object beside metadata (spec, status). */
@@ -106,4 +131,4 @@ bool version_member(const struct version *v, const char *key, struct str *ret_va
 /* Makes Node objects (none were recorded) for every node a recorded pod ran on. */
 void nodes_make(struct store *s);
 /* Puts the objects in list order and finds each event's predecessor. */
-void store_finish(struct kind_store *k);
+void recorded_finish(struct kind_store *k);

@@ -6,12 +6,12 @@
  */
 #include "server.h"
 
-static void wake(struct server *s, enum kind k)
+void timeline_wake(struct server *s, enum kind k)
 {
 	struct conn *c;
 
 	TAILQ_FOREACH(c, &s->conns, link)
-	if (c->watch && !c->dead && !c->ended && c->req.kind == k)
+	if (c->watch && !c->dead && !c->ended && kind_info[c->req.kind].of == k)
 		watch_more(c->watch);
 }
 
@@ -21,13 +21,13 @@ static void kind_to(struct server *s, enum kind k, size_t pos)
 
 	if (pos <= ks->pos)
 		return;
-	store_advance(ks, pos);
-	wake(s, k);
+	recorded_advance(ks, pos);
+	timeline_wake(s, k);
 }
 
 bool timeline_finished(const struct server *s)
 {
-	for (enum kind k = 0; k < _KIND_MAX; k++)
+	for (enum kind k = 0; k < KIND_RECORDED; k++)
 		if (s->store.kinds[k].pos < s->store.kinds[k].n_events)
 			return false;
 	return true;
@@ -36,8 +36,8 @@ bool timeline_finished(const struct server *s)
 void timeline_to(struct server *s, double ms)
 {
 	s->virtual_ms = MAX(s->virtual_ms, ms);
-	for (enum kind k = 0; k < _KIND_MAX; k++)
-		kind_to(s, k, store_at(&s->store.kinds[k], s->virtual_ms));
+	for (enum kind k = 0; k < KIND_RECORDED; k++)
+		kind_to(s, k, recorded_at(&s->store.kinds[k], s->virtual_ms));
 }
 
 /* Milliseconds of recorded time until something happens; below 0: never. */
@@ -45,7 +45,7 @@ static double next_in(const struct server *s)
 {
 	double next = -1;
 
-	for (enum kind k = 0; k < _KIND_MAX; k++) {
+	for (enum kind k = 0; k < KIND_RECORDED; k++) {
 		const struct kind_store *ks = &s->store.kinds[k];
 		double in;
 
@@ -97,7 +97,7 @@ int timeline_init(struct server *s)
 	if (s->o.start == START_NOW) {
 		run(s);
 		if (s->o.speed <= 0)
-			for (enum kind k = 0; k < _KIND_MAX; k++)
+			for (enum kind k = 0; k < KIND_RECORDED; k++)
 				kind_to(s, k, s->store.kinds[k].n_events);
 	}
 	return 0;
@@ -108,7 +108,7 @@ void timeline_watch(struct server *s, enum kind k)
 	if (s->o.start == START_PAUSED)
 		return;
 	if (s->o.speed <= 0)
-		kind_to(s, k, s->store.kinds[k].n_events);
+		kind_to(s, kind_info[k].of, kind_data(&s->store, k)->n_events);
 	else
 		run(s);
 }
@@ -118,5 +118,5 @@ void timeline_watch(struct server *s, enum kind k)
 void timeline_get(struct server *s, enum kind k)
 {
 	if (s->o.start != START_PAUSED && s->o.speed <= 0)
-		kind_to(s, k, s->store.kinds[k].n_events);
+		kind_to(s, kind_info[k].of, kind_data(&s->store, k)->n_events);
 }

@@ -44,7 +44,7 @@ void watch_free(struct watch *w)
 
 static struct kind_store *kind_of(const struct watch *w)
 {
-	return &w->c->srv->store.kinds[w->c->req.kind];
+	return kind_data(&w->c->srv->store, w->c->req.kind);
 }
 
 /* Go writes the length prefix of a protobuf frame apart from the frame. */
@@ -123,8 +123,8 @@ static void send_event(struct watch *w, const struct event *e)
 
 static void end(struct watch *w)
 {
-	if (w->bookmarks && store_rv(kind_of(w)) > w->last_rv)
-		send_bookmark(w, store_rv(kind_of(w)), false);
+	if (w->bookmarks && recorded_rv(kind_of(w)) > w->last_rv)
+		send_bookmark(w, recorded_rv(kind_of(w)), false);
 	resp_end(w->c);
 }
 
@@ -171,7 +171,7 @@ static void on_minute(evutil_socket_t fd, short what, void *arg)
 	if (w->c->dead || w->c->ended || w->c->stalled)
 		return;
 	if (ks->pos == ks->n_events && w->cursor >= ks->pos) {
-		send_bookmark(w, MAX(store_rv(ks), w->last_rv), false);
+		send_bookmark(w, MAX(recorded_rv(ks), w->last_rv), false);
 		resp_flush(w->c);
 	}
 }
@@ -231,10 +231,10 @@ static void send_state(struct watch *w, bool mark)
 		if (selector_match(&w->c->req.sel, v))
 			send_version(w, EVENT_ADDED, v, 0);
 	}
-	w->last_rv = store_rv(ks);
+	w->last_rv = recorded_rv(ks);
 	send_hostile(w);
 	if (mark && !hit(w->c, FAULT_NO_END_MARKER))
-		send_bookmark(w, store_rv(ks), true);
+		send_bookmark(w, recorded_rv(ks), true);
 }
 
 /* A frame no client should believe; for JSON, brackets that do not match. */
@@ -290,7 +290,7 @@ void watch_new(struct conn *c)
 			   w->bookmarks && (streaming || (!initial && c->srv->store.minor >= 36)));
 	} else {
 		w->last_rv = strtoull(rv, NULL, 10);
-		w->cursor = store_find(kind_of(w), w->last_rv);
+		w->cursor = recorded_find(kind_of(w), w->last_rv);
 		send_hostile(w);
 	}
 	w->bookmarks = w->bookmarks && !hit(c, FAULT_NO_BOOKMARKS);

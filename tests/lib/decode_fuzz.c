@@ -14,6 +14,7 @@ static void start(struct decode_log *l, enum decode_format format, uint8_t choic
 	l->opts.labels = labels;
 	l->opts.n_labels = choice & 0x40 ? 2 : 0;
 	l->opts.max_object = choice & 0x80 ? 256 : 0;
+	l->opts.raw = choice & 0x20;
 }
 
 void decode_fuzz(enum decode_format format, const uint8_t *data, size_t size)

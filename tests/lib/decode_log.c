@@ -72,7 +72,19 @@ static void put_pod(struct decode_log *l, const struct pod *p)
 		put(l, "id", c->id);
 		put(l, "image", c->image);
 		put(l, "image_id", c->image_id);
+		put_int(l, "started", c->started);
 	}
+}
+
+static void put_place(struct decode_log *l, const struct place *p)
+{
+	put(l, "cluster_ip", p->cluster_ip);
+	for (uint32_t i = 0; i < p->n_ips; i++)
+		put(l, "place", p->ips[i]);
+	for (uint32_t i = 0; i < p->n_external_ips; i++)
+		put(l, "external", p->external_ips[i]);
+	for (uint32_t i = 0; i < p->n_ingress_ips; i++)
+		put(l, "ingress", p->ingress_ips[i]);
 }
 
 int decode_log_object(struct decode_log *l, enum event_type type, const struct object *o)
@@ -83,9 +95,11 @@ int decode_log_object(struct decode_log *l, enum event_type type, const struct o
 	put(l, "kind", o->kind);
 	put_meta(l, &o->meta);
 	put_pod(l, &o->pod);
+	put_place(l, &o->place);
 	put(l, "provider", o->node.provider_id);
 	put(l, "zone", o->node.zone);
 	put(l, "type", o->node.instance_type);
+	put(l, "raw", o->raw);
 	return buf_append(&l->text, "\n", 1);
 }
 

@@ -60,7 +60,7 @@ static void on_end(void *ctx, struct http_xfer *x, enum http_result how, const c
 	p->x = NULL;
 }
 
-int probe_start(struct probe *p, struct http_request req)
+int probe_begin(struct probe *p, struct http_request req)
 {
 	static const struct http_ops ops = {
 		.response = on_response, .data = on_data, .end = on_end};
@@ -88,7 +88,7 @@ void probe_get(struct probe *p, const char *scheme, int port, struct http_reques
 	(void)snprintf(url, sizeof(url), "%s://127.0.0.1:%d/", scheme, port);
 	probe_reset(p);
 	req.url = url;
-	if (probe_start(p, req) < 0)
+	if (probe_begin(p, req) < 0)
 		abort();
 	probe_wait(p);
 }

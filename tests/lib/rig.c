@@ -19,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #define POLL	  (20 * NSEC_PER_MSEC)
@@ -256,8 +257,10 @@ void rig_reducer(struct rig *rig, const char *const *args)
 		   "the reducer does not listen");
 }
 
-/* Waits after failures are short here, so that tests are; their lengths are tested elsewhere. */
-void rig_agent(struct rig *rig, const char *const *args, const char *const *env)
+/* Waits at the start and after failures are short here, so that tests are; their lengths are tested
+ * elsewhere. */
+void rig_agent_as(struct rig *rig, struct proc *p, const char *tag, const char *const *args,
+		  const char *const *env)
 {
 	const char *argv[PROC_MAX_ARGS + 1] = {rig->kindred};
 	char url[64], port[16];
@@ -269,11 +272,18 @@ void rig_agent(struct rig *rig, const char *const *args, const char *const *env)
 	add(argv, &n,
 	    (const char *const[]){"agent", "--intake-port", port, "--backoff-min", "50ms",
 				  "--backoff-max", "400ms", "--intake-backoff-min", "50ms",
-				  "--intake-backoff-max", "400ms", NULL});
+				  "--intake-backoff-max", "400ms", "--start-jitter", "0s", NULL});
 	if (!has(args, "--kubeconfig") && !has(args, "--api-server"))
 		add(argv, &n, (const char *const[]){"--api-server", url, NULL});
+	if (!has(args, "--flows"))
+		add(argv, &n, (const char *const[]){"--flows", "off", NULL});
 	add(argv, &n, args);
-	start(rig, &rig->agent, "agent", argv, env);
+	start(rig, p, tag, argv, env);
+}
+
+void rig_agent(struct rig *rig, const char *const *args, const char *const *env)
+{
+	rig_agent_as(rig, &rig->agent, "agent", args, env);
 }
 
 void rig_truth(struct rig *rig, const char *set, const struct truth_select *select)
@@ -310,24 +320,89 @@ static void receive(int fd, struct buf *ret)
 		buf_commit(ret, (size_t)n);
 }
 
-json_t *rig_ask(const struct rig *rig, const char *method, const char *target)
+/* Takes a chunked body (RFC 9112 section 7.1) apart, in place; NULL when it is none. */
+static char *dechunk(char *body)
+{
+	char *to = body, *at = body, *end;
+	unsigned long n;
+
+	while ((n = strtoul(at, &end, 16)) > 0 && strncmp(end, "\r\n", 2) == 0) {
+		if (strnlen(end + 2, n + 2) < n + 2)
+			return NULL;
+		memmove(to, end + 2, n);
+		to += n;
+		at = end + 2 + n + 2;
+	}
+	*to = 0;
+	return body;
+}
+
+/* The whole answer, NUL-terminated; false when there was none. */
+static bool talk(const struct rig *rig, const char *method, const char *target, const char *body,
+		 struct buf *reply)
 {
 	_close_ int fd = dial(rig->replay_port);
-	_buf_ struct buf reply = {.max = MAX_REPLY};
-	char request[512];
-	const char *body;
-	int n = snprintf(request, sizeof(request),
-			 "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-			 "Content-Length: 0\r\n\r\n",
-			 method, target);
+	_buf_ struct buf request = {.max = MAX_REPLY};
 
-	if (fd < 0 || send(fd, request, (size_t)n, MSG_NOSIGNAL) != n)
+	if (fd < 0 || buf_printf(&request,
+				 "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+				 "Content-Length: %zu\r\n\r\n%s",
+				 method, target, strlen(body), body) < 0)
+		return false;
+	if (send(fd, request.p, request.n, MSG_NOSIGNAL) != (ssize_t)request.n)
+		return false;
+	receive(fd, reply);
+	return reply->n && buf_append(reply, "", 1) == 0;
+}
+
+json_t *rig_ask(const struct rig *rig, const char *method, const char *target)
+{
+	_buf_ struct buf reply = {.max = MAX_REPLY};
+	char *body;
+
+	if (!talk(rig, method, target, "", &reply))
 		return NULL;
-	receive(fd, &reply);
-	if (buf_append(&reply, "", 1) < 0)
+	body = strstr(reply.p, "\r\n\r\n");
+	if (!body)
 		return NULL;
-	body = strstr(buf_str(&reply).p, "\r\n\r\n");
-	return body ? json_loads(body + 4, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
+	*body = 0;
+	body += 4;
+	if (strstr(reply.p, "Transfer-Encoding: chunked"))
+		body = dechunk(body);
+	return body ? json_loads(body, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
+}
+
+void rig_ask_agent(struct rig *rig, const char *socket_path, const char *what, struct buf *ret)
+{
+	char request[300];
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ssize_t n;
+
+	assert_true(strlen(socket_path) < sizeof(a.sun_path));
+	memcpy(a.sun_path, socket_path, strlen(socket_path));
+	rig_assert(rig, connect(fd, (const struct sockaddr *)&a, sizeof(a)) == 0, "%s: %s",
+		   socket_path, strerror(errno));
+	(void)snprintf(request, sizeof(request), "%s HTTP/1.0\r\nContent-Length: 0\r\n\r\n", what);
+	assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
+	do {
+		assert_int_equal(buf_reserve(ret, 65536), 0);
+		n = recv(fd, buf_tail(ret), 65536, 0);
+		if (n > 0)
+			buf_commit(ret, (size_t)n);
+	} while (n > 0);
+	assert_int_equal(buf_append(ret, "", 1), 0);
+}
+
+int rig_send(const struct rig *rig, const char *method, const char *target, const char *body)
+{
+	_buf_ struct buf reply = {.max = MAX_REPLY};
+	int status;
+
+	if (!talk(rig, method, target, body, &reply) ||
+	    sscanf(reply.p, "HTTP/1.1 %d", &status) != 1)
+		return 0;
+	return status;
 }
 
 unsigned rig_played(const struct rig *rig)

@@ -22,6 +22,8 @@
 #endif
 #define RIG_STOP (NSEC_PER_SEC * RIG_SLOWNESS) /* SIGTERM to exit */
 
+struct buf;
+
 struct rig {
 	const void *arg; /* the test's initial state */
 	char folder[64];
@@ -49,6 +51,9 @@ void rig_replay(struct rig *rig, const char *const *args);
 void rig_reducer(struct rig *rig, const char *const *args);
 /* Both ports are in the arguments already, unless `env` or `args` name others: later flags win. */
 void rig_agent(struct rig *rig, const char *const *args, const char *const *env);
+/* A further agent, whose output is called after `tag`. */
+void rig_agent_as(struct rig *rig, struct proc *p, const char *tag, const char *const *args,
+		  const char *const *env);
 void rig_truth(struct rig *rig, const char *set, const struct truth_select *select);
 
 /* Path of a file in the rig's folder. */
@@ -58,6 +63,10 @@ void rig_write(const struct rig *rig, const char *name, const char *text);
 
 /* Asks kube-replay; the answer's body is parsed and the caller's, NULL when there was none. */
 json_t *rig_ask(const struct rig *rig, const char *method, const char *target);
+/* An answer of an agent, head and all, over its unix socket: "GET /metrics". Ends in a NUL. */
+void rig_ask_agent(struct rig *rig, const char *socket, const char *what, struct buf *ret);
+/* Writes or removes objects there (/replay/object): the answer's status. */
+int rig_send(const struct rig *rig, const char *method, const char *target, const char *body);
 /* How often the faults were played, in sum. */
 unsigned rig_played(const struct rig *rig);
 

@@ -4,6 +4,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+mkdir "$work/place"
 passed=0 failed=0
 
 # expect EXIT-CODE LAST-LINE SCRIPT...
@@ -15,8 +16,8 @@ expect() {
 		printf '%s\n' "$script" >"$work/t$i.sh"
 		items+=("$work/t$i.sh")
 	done
-	O=$work SAN='' RESULTS=$work/results TEST_SECONDS=2 \
-		bash "$here/run-tests.sh" "${items[@]}" >"$work/log" 2>&1
+	(cd "$work/place" && O=$work SAN='' RESULTS=$work/results TEST_SECONDS=2 \
+		bash "$here/run-tests.sh" "${items[@]}" >"$work/log" 2>&1)
 	out=$(bash "$here/total.sh" "$work/results" | tail -n 1)
 	bash "$here/total.sh" "$work/results" >/dev/null
 	r=$?
@@ -40,6 +41,13 @@ expect 1 '2 passed, 1 failed, 0 skipped' "$cmocka" 'sleep 30'
 expect 1 '2 passed, 0 failed, 1 skipped' "$cmocka; echo '[  SKIPPED ] 1 test(s), listed below:'"
 expect 0 '2 passed, 0 failed, 1 skipped' "$cmocka" 'echo "cannot run here: no root"; exit 77'
 expect 1 '2 passed, 0 failed, 1 skipped' "$cmocka" 'exit 77'
+expect 0 '2 passed, 0 failed, 1 skipped' "$cmocka" \
+	'echo "no tool (cannot run here)"; echo "0 passed, 0 failed, 1 skipped"; exit 77'
+expect 1 '2 passed, 3 failed, 1 skipped' "$cmocka" \
+	'echo "no tool (cannot run here)"; echo "0 passed, 3 failed, 1 skipped"; exit 77'
+expect 1 '2 passed, 1 failed, 0 skipped' 'mkdir build-x; echo 1 passed, 0 failed' \
+	': >"$(printf "P\267o\272GV")"; echo 1 passed, 0 failed'
+expect 0 '1 passed, 0 failed, 0 skipped' ':'
 rm -f "$work/results"
 bash "$here/total.sh" "$work/results" >/dev/null && failed=$((failed + 1)) || passed=$((passed + 1))
 echo "$passed passed, $failed failed, 0 skipped"
