@@ -51,7 +51,7 @@ static void a_node_that_is_refused_at_first_is_read_later(void **state)
 {
 	struct rig *rig = *state;
 
-	start(rig, "403=nodes@for=1");
+	start(rig, "403=nodes@times=1");
 	wait_reducer(rig, "\"instance_type\":\"\"");
 	wait_reducer(rig, "\"az\":\"zone-a\"");
 	rig_converge(rig);

@@ -129,6 +129,7 @@ static void test_stop_in_handshakes(void **state)
 	unsigned port;
 	_close_ int fd = mute_listener(&port);
 
+	assert_true(fd >= 0);
 	(void)snprintf(url, sizeof(url), "https://127.0.0.1:%u", port);
 	(void)snprintf(port_text, sizeof(port_text), "%u", port);
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
@@ -231,7 +232,7 @@ static void test_bad_options(void **state)
 		{{"--max-object-size", "-1"}, NULL, {"--max-object-size", "\"-1\""}},
 		{{"--nonsense"}, NULL, {"--nonsense"}},
 		{{"--intake-encoder", "text"}, NULL, {"--intake-encoder", "\"text\"", "binary"}},
-		{{"--api-server", "ftp://x"}, NULL, {"--api-server", "ftp://x"}},
+		{{"--api-server", "ftp://x"}, NULL, {"--api-server", "https://", "http://"}},
 		{{"--client-cert", "/nowhere"}, NULL, {"--client-key"}},
 		{{"--namespaces", "Not_A_Name"}, NULL, {"--namespaces", "Not_A_Name"}},
 		{{"extra"}, NULL, {"extra"}},
@@ -239,7 +240,7 @@ static void test_bad_options(void **state)
 	};
 	struct rig *rig = *state;
 
-	rig->reducer_port = 1; /* only what a case says is wrong */
+	rig->reducer_port = rig->replay_port = 1; /* only what a case says is wrong */
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		_free_ char *log = NULL;
 

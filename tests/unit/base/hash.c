@@ -8,6 +8,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include <openssl/core_names.h>
@@ -84,11 +85,43 @@ static void seeds_differ(void **state)
 	assert_true(hash_bytes(&a, NULL, 0) == hash_bytes(&a, "", 0));
 }
 
+/* The fullest of 4096 cells that as many numbers fall into, by the bits that an index uses. */
+static uint32_t fullest(uint64_t from, uint64_t step, bool second)
+{
+	static uint32_t cells[4096];
+	struct hash_seed s;
+	uint32_t most = 0;
+
+	hash_seed_init(&s);
+	memset(cells, 0, sizeof(cells));
+	for (uint64_t i = 0; i < 4096; i++) {
+		const uint64_t v = from + i * step,
+			       h = second ? hash_numbers(&s, 7, v) : hash_numbers(&s, v, 0);
+		uint32_t *c = &cells[(uint32_t)h >> 20];
+
+		most = ++*c > most ? *c : most;
+	}
+	return most;
+}
+
+/* Thrown at random, 4096 into 4096 cells, more than 12 in one have a chance of 10^-6. */
+static void numbers_in_order_spread(void **state)
+{
+	static const uint64_t steps[] = {1, 2, 64, 2560, 4096, 1ULL << 20, 1ULL << 32, 70000};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		assert_true(fullest(0xffff888003a40000ULL, steps[i], false) <= 12);
+		assert_true(fullest(1, steps[i], true) <= 12);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(is_siphash_1_3),
 		cmocka_unit_test(seeds_differ),
+		cmocka_unit_test(numbers_in_order_spread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,13 +96,38 @@ static void not_a_file(void **state)
 	assert_true(taps_open(&t, folder, NULL) < 0);
 }
 
+/* Other paths while it runs: a stream that is half over is nothing to read. */
+static void elsewhere(void **state)
+{
+	struct taps t = {0};
+
+	(void)state;
+	(void)unlink(wire);
+	(void)unlink(plain);
+	assert_int_equal(taps_open(&t, wire, NULL), 0);
+	stream(&t, "sixth");
+	assert_int_equal(taps_change(&t, wire, plain), 0);
+	taps_ops.wire(&t, STR("+"));
+	taps_ops.plain(&t, STR("+"));
+	expect_file(wire, "sixth+");
+	expect_file(plain, "");
+	stream(&t, "seventh");
+	expect_file(plain, "seventh");
+	assert_int_equal(taps_change(&t, NULL, plain), 0);
+	taps_ops.wire(&t, STR("+"));
+	taps_ops.plain(&t, STR("+"));
+	expect_file(wire, "seventh");
+	expect_file(plain, "seventh+");
+	assert_true(taps_change(&t, folder, plain) < 0);
+	taps_close(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_generation),
-		cmocka_unit_test(after_a_restart),
-		cmocka_unit_test(unnameable),
-		cmocka_unit_test(not_a_file),
+		cmocka_unit_test(one_generation), cmocka_unit_test(after_a_restart),
+		cmocka_unit_test(unnameable),	  cmocka_unit_test(not_a_file),
+		cmocka_unit_test(elsewhere),
 	};
 	int r;
 

@@ -36,7 +36,6 @@ static void write_file(const void *p, size_t n)
 
 static void load(struct load *l, const char *const *args, const char *const *env)
 {
-	_buf_ struct buf error = {.max = 4096};
 	char *argv[WORDS_MAX] = {(char[]){"agent"}}, *envp[WORDS_MAX] = {0};
 	char copy[2 * WORDS_MAX][512];
 	int argc = 1;
@@ -51,8 +50,8 @@ static void load(struct load *l, const char *const *args, const char *const *env
 	}
 	memset(l, 0, sizeof(*l));
 	assert_int_equal(options_new(&agent_option_table, &l->c, &l->o), 0);
-	l->r = agent_config_load(l->o, argc, argv, envp, &l->c, &error);
-	(void)snprintf(l->error, sizeof(l->error), "%.*s", STR_ARG(buf_str(&error)));
+	l->r = agent_config_load(l->o, argc, argv, envp, &l->c);
+	(void)snprintf(l->error, sizeof(l->error), "%.*s", STR_ARG(options_errors(l->o)));
 }
 
 static void expect_ok(struct load *l, const char *const *args, const char *const *env)
@@ -71,7 +70,7 @@ static void expect_error(const char *const *args, const char *const *env, const 
 	if (!strstr(l.error, part))
 		fail_msg("\"%s\" is not in \"%s\"", part, l.error);
 	assert_int_equal(strncmp(l.error, "config error: ", 14), 0);
-	assert_null(strchr(l.error, '\n'));
+	assert_int_equal(l.error[strlen(l.error) - 1], '\n');
 	options_free(&l.o);
 }
 
@@ -107,6 +106,9 @@ static void table_is_sound(void **state)
 		assert_true(!d->ok == !d->expect);
 		assert_true((d->type == OPTION_ENUM) == (d->choices != NULL));
 		assert_true(!(d->flags & OPTION_IGNORED) || d->why);
+		/* What is live can be given in the file. */
+		assert_true(!(d->flags & OPTION_LIVE) ||
+			    !(d->flags & (OPTION_FLAG_ONLY | OPTION_CONFIG_FILE | OPTION_IGNORED)));
 		assert_true(d->type != OPTION_LIST || d->max > 0);
 		if (d->type == OPTION_INT || d->type == OPTION_DURATION || d->type == OPTION_SIZE)
 			assert_true(d->def && d->min < d->max);
@@ -136,6 +138,12 @@ static void promised_defaults(void **state)
 	assert_int_equal(l.c.watch_silence, 150 * NSEC_PER_SEC);
 	assert_int_equal(l.c.backoff_min, 500 * NSEC_PER_MSEC);
 	assert_int_equal(l.c.backoff_max, 30 * NSEC_PER_SEC);
+	assert_true(l.c.start_jitter <= 5 * NSEC_PER_SEC);
+	assert_true(l.c.api_qps <= 10 && l.c.api_burst <= 20);
+	assert_int_equal(l.c.lease_duration, 15 * NSEC_PER_SEC);
+	assert_int_equal(l.c.lease_renew_deadline, 10 * NSEC_PER_SEC);
+	assert_int_equal(l.c.lease_retry, 2 * NSEC_PER_SEC);
+	assert_string_equal(l.c.lease_name, "kindred");
 	assert_int_equal(l.c.watch_timeout_min, 300 * NSEC_PER_SEC);
 	assert_int_equal(l.c.watch_timeout_max, 600 * NSEC_PER_SEC);
 	assert_int_equal(l.c.waiting_timeout, 10 * NSEC_PER_SEC);
@@ -184,6 +192,37 @@ static void older_collectors(void **state)
 	expect_error(NULL, ARGS("EBPF_NET_MINOR_VERSION=8"), "refuses versions below 0.9.0");
 }
 
+/* k8s-vectordb-sync's variables, whose numbers have their unit in the name. */
+static void older_sync(void **state)
+{
+	struct load l;
+
+	(void)state;
+	expect_ok(&l, NULL,
+		  (const char *const[]){"REST_ENDPOINT=http://w:3000/api/v1/instances/sync",
+					"DEBOUNCE_WINDOW_MS=2500", "BATCH_FLUSH_INTERVAL_MS=100",
+					"BATCH_MAX_SIZE=50", "LOG_LEVEL=debug",
+					"CAPABILITIES_ENDPOINT=http://w:3000/scan", NULL});
+	assert_string_equal(l.c.rest_endpoint, "http://w:3000/api/v1/instances/sync");
+	assert_true(l.c.debounce == 2500 * NSEC_PER_MSEC);
+	assert_true(l.c.batch_interval == 100 * NSEC_PER_MSEC);
+	assert_int_equal(l.c.batch_size, 50);
+	assert_int_equal(l.c.log_level, LOG_DEBUG);
+	assert_string_equal(l.c.capabilities, "http://w:3000/scan");
+	options_free(&l.o);
+	expect_ok(&l, NULL, ARGS("INSTANCES_ENDPOINT=http://w/x", "KINDRED_DEBOUNCE=3s"));
+	assert_string_equal(l.c.rest_endpoint, "http://w/x");
+	assert_true(l.c.debounce == 3 * NSEC_PER_SEC);
+	options_free(&l.o);
+	expect_error(NULL, ARGS("DEBOUNCE_WINDOW_MS=-5"), "DEBOUNCE_WINDOW_MS");
+	expect_error(ARGS("--debounce", "2500"), NULL, "--debounce"); /* a flag needs its unit */
+	expect_error(ARGS("--vector", "milvus:http://x"), NULL, "qdrant:URL");
+	expect_error(ARGS("--embed", "hash:7"), NULL, "hash:DIMENSION");
+	expect_error(ARGS("--vector", "sqlite:/x", "--scope", "node", "--node-name", "n"), NULL,
+		     "--scope cluster");
+	expect_error(ARGS("--debounce", "2m"), NULL, "--debounce-max");
+}
+
 static void values(void **state)
 {
 	struct load l;
@@ -214,6 +253,7 @@ static void contradictions(void **state)
 {
 	(void)state;
 	expect_error(ARGS("--scope=node"), NULL, "--scope node needs --node-name");
+	expect_error(ARGS("--namespaces=a,*"), NULL, "--namespaces takes * or a list");
 	expect_error(ARGS("--namespaces=a"), ARGS("NODE_NAME=n"),
 		     "--namespaces is for --scope cluster");
 	expect_error(ARGS("--client-cert=a"), NULL, "--client-cert needs --client-key");
@@ -225,9 +265,98 @@ static void contradictions(void **state)
 	expect_error(ARGS("--watch-timeout-min=11m"), NULL, "--watch-timeout-min is above");
 	expect_error(ARGS("--follow-owners=*,a.b/C"), NULL, "takes * or a list");
 	expect_error(ARGS("--intake-ca-file=x"), NULL, "--intake-ca-file needs --intake-tls");
+	expect_error(ARGS("--flow-ring=3MiB"), NULL, "--flow-ring must be a power of two");
+	expect_error(ARGS("--flows=off", "--flows-out=-"), NULL, "--flows is off");
+	expect_error(ARGS("--flows-out=x"), NULL, "must be jsonl:FILE");
 	expect_error(ARGS("--record=x", "--record-uncompressed=x"), NULL, "name the same file");
 	expect_error(ARGS("--record=x", "--record-uncompressed=x.1"), NULL, "name the same file");
 	expect_error(ARGS("--record=x.1", "--record-uncompressed=x"), NULL, "name the same file");
+}
+
+/* auto: only with both names, and never in node scope. */
+static void elections(void **state)
+{
+	static const struct {
+		const char *args[4], *env[3];
+		int is;
+	} cases[] = {
+		{{NULL}, {NULL}, AGENT_ELECTION_OFF},
+		{{NULL},
+		 {"POD_NAME=p"},
+		 AGENT_ELECTION_AUTO}, /* the service account may say where */
+		{{NULL}, {"POD_NAMESPACE=n"}, AGENT_ELECTION_OFF},
+		{{NULL}, {"POD_NAME=p", "POD_NAMESPACE=n"}, AGENT_ELECTION_ON},
+		{{"--pod-name=p", "--lease-namespace=n"}, {NULL}, AGENT_ELECTION_ON},
+		{{"--leader-election=on"}, {NULL}, AGENT_ELECTION_ON},
+		{{"--leader-election=off"}, {"POD_NAME=p", "POD_NAMESPACE=n"}, AGENT_ELECTION_OFF},
+		{{"--node-name=a"}, {"POD_NAME=p", "POD_NAMESPACE=n"}, AGENT_ELECTION_OFF},
+	};
+	struct load l;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		expect_ok(&l, cases[i].args, cases[i].env);
+		assert_int_equal(l.c.leader_election, cases[i].is);
+		options_free(&l.o);
+	}
+	expect_ok(&l, ARGS("--start-jitter=0s"), ARGS("POD_NAME=p-1.x", "POD_NAMESPACE=obs"));
+	assert_string_equal(l.c.pod_name, "p-1.x");
+	assert_string_equal(l.c.lease_namespace, "obs");
+	assert_int_equal(l.c.start_jitter, 0);
+	options_free(&l.o);
+	expect_error(ARGS("--leader-election=on"), ARGS("NODE_NAME=n"), "is for --scope cluster");
+	expect_error(ARGS("--lease-duration=10s"), NULL, "must be below --lease-duration");
+	expect_error(ARGS("--lease-duration=15500ms"), NULL, "whole seconds");
+	expect_error(ARGS("--lease-retry=9s"), NULL, "above 1.2 times --lease-retry");
+	expect_error(ARGS("--lease-duration=1s"), NULL, "--lease-duration");
+	expect_error(ARGS("--lease-duration=11m"), NULL, "--lease-duration");
+	expect_error(ARGS("--lease-name=Not_A_Name"), NULL, "--lease-name");
+	expect_error(ARGS("--lease-namespace=a.b"), NULL, "--lease-namespace");
+	expect_error(ARGS("--pod-name=UPPER"), NULL, "--pod-name");
+	expect_error(ARGS("--start-jitter=6m"), NULL, "--start-jitter");
+}
+
+static void listeners(void **state)
+{
+	static const char *const far[] = {":9901",	   "0.0.0.0:9901",   "10.0.0.1:9901",
+					  "[::]:9901",	   "[fd00::1]:9901", "agent.example:9901",
+					  "128.0.0.1:9901"};
+	static const char *const near[] = {"127.0.0.1:0", "127.1.2.3:1", "[::1]:1", "localhost:1"};
+	struct load l;
+
+	(void)state;
+	expect_ok(&l, NULL, NULL); /* the default addresses, where they are free */
+	assert_true(!l.c.listen.host && !l.c.listen.off);
+	assert_true(!l.c.probe_listen.host && !l.c.probe_listen.off);
+	assert_int_equal(l.c.probe_auth, AGENT_PROBE_AUTH_NONE);
+	options_free(&l.o);
+	expect_ok(&l, ARGS("--listen=off", "--probe-listen=off", "--socket=off"), NULL);
+	assert_true(l.c.listen.off && l.c.probe_listen.off && !l.c.listen.host);
+	options_free(&l.o);
+	for (size_t i = 0; i < ARRAY_SIZE(near); i++) {
+		expect_ok(&l, ARGS("--listen", near[i], "--probe-listen", ":9902"), NULL);
+		assert_non_null(l.c.listen.host);
+		options_free(&l.o);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(far); i++) {
+		expect_error(ARGS("--listen", far[i]), NULL, "needs --tls-cert-file and");
+		expect_error(ARGS("--listen", far[i], "--listen-token-file=t"), NULL,
+			     "needs --tls");
+		expect_error(ARGS("--listen", far[i], "--tls-cert-file=c", "--tls-key-file=k"),
+			     NULL, "--listen-token-file, or 127.0.0.1");
+		expect_ok(&l,
+			  ARGS("--listen", far[i], "--tls-cert-file=c", "--tls-key-file=k",
+			       "--listen-token-file=t"),
+			  NULL);
+		options_free(&l.o);
+	}
+	expect_error(ARGS("--listen=9901"), NULL, "must be HOST:PORT or [IPV6]:PORT, or off");
+	expect_error(ARGS("--listen=OFF"), NULL, "must be HOST:PORT");
+	expect_error(ARGS("--socket=agent.sock"), NULL, "an absolute path below 100 bytes, or off");
+	expect_error(ARGS("--tls-cert-file=c"), NULL, "needs --tls-key-file");
+	expect_error(ARGS("--tls-key-file=c"), NULL, "needs --tls-cert-file");
+	expect_error(ARGS("--probe-tls-cert-file=c"), NULL, "needs --probe-tls-key-file");
+	expect_error(ARGS("--probe-tls-key-file=c"), NULL, "needs --probe-tls-cert-file");
 }
 
 static void file(void **state)
@@ -274,15 +403,16 @@ static void bad_files(void **state)
 		 ":2: \"intake-prot\": unknown key (did you mean intake-port?)"},
 		{"intake:\n  prot: 1\n",
 		 ":2: \"intake-prot\": unknown key (did you mean intake-port?)"},
-		{"intake-port: 99999\n", "--intake-port: \"99999\" (from /tmp/kindred-agent-"},
-		{"\n\nintake-port: x\n", ":3): must be 1 to 65535"},
+		{"intake-port: 99999\n", ":1: \"intake-port\": \"99999\": must be 1 to 65535"},
+		{"\n\nintake-port: x\n", ":3: \"intake-port\": \"x\": must be 1 to 65535"},
 		{"intake-port: 1\nscope: node\nintake-port: 2\n",
 		 ":3: \"intake-port\": given twice, first in line 1"},
 		{"intake-port: 1\nintake: {port: 2}\n", ":2: \"intake-port\": given twice"},
-		{"intake-port: [1]\n", ":1: \"intake-port\": must be a single value"},
-		{"scope: {a: b}\n", ":1: \"scope\": must be a single value"},
-		{"namespaces: {a: b}\n", ":1: \"namespaces\": must be a value or a sequence"},
-		{"namespaces: [[a]]\n", ":1: an item must be a single value"},
+		{"intake-port: [1]\n", ":1: \"intake-port\": is a list; must be 1 to 65535"},
+		{"scope: {a: b}\n", ":1: \"scope\": is a mapping; must be node or cluster"},
+		{"namespaces: {a: b}\n", ":1: \"namespaces\": is a mapping; must be namespace"},
+		{"namespaces: [[a]]\n", ":1: \"namespaces\": an item is a list; must be"},
+		{"namespaces:\n- a\n- Upper\n", ":3: \"namespaces\": item \"Upper\"; must be"},
 		{"namespaces: [a, ]\nnamespaces: b", ":2: \"namespaces\": given twice"},
 		{"intake: 5\n", ":1: \"intake\": must be a mapping"},
 		{"- a\n", ":1: must be a mapping from option names to values"},
@@ -295,9 +425,11 @@ static void bad_files(void **state)
 		{"node-name: *x\n", ":1: aliases are not accepted"},
 		{"scope: !!str node\n", ":1: anchors and tags are not accepted"},
 		{"scope: node\n---\nscope: node\n", ":2: must be one document"},
-		{"scope: \"no\\0de\"\n", ":1: a NUL byte is not accepted"},
+		{"scope: \"no\\0de\"\n", ":1: \"scope\": a NUL byte is not accepted"},
 		{"? [a]\n: b\n", ":1: a key must be a plain name"},
-		{"intake: {connect: {timeout: {a: {b: {c: d}}}}}\n", "must be a single value"},
+		{"intake: {connect: {timeout: {a: {b: {c: d}}}}}\n",
+		 ":1: \"intake-connect-timeout\": is a mapping; must be a time"},
+		{"\"intake-port\\0\": 1\n", ":1: \"intake-port\\x00\": unknown key"},
 		{"scope: [\n", ": "},
 		{"scope: \"x\n", ": "},
 		{"\tscope: node\n", ":1: "},
@@ -404,14 +536,95 @@ static void print_is_a_file(void **state)
 	options_free(&l.o);
 }
 
+static void resources(void **state)
+{
+	struct load l;
+
+	(void)state;
+	expect_ok(&l, NULL, NULL);
+	assert_int_equal(l.c.resources, AGENT_RESOURCES_OFF); /* nobody wants them */
+	assert_int_equal(l.c.exclude_resources.n, 4);
+	assert_string_equal(l.c.exclude_namespaces.v[0], "kube-system");
+	assert_int_equal(l.c.watch_resources.n, 0);
+	assert_string_equal(l.c.metadata_only.v[1], "configmaps");
+	options_free(&l.o);
+	expect_ok(&l, ARGS("--resources=on", "--namespaces=*", "--namespace-selector=a=b"),
+		  ARGS("WATCH_RESOURCE_TYPES=Pods,deployments.apps", "EXCLUDE_RESOURCE_TYPES=pods",
+		       "RESYNC_INTERVAL_MIN=5"));
+	assert_int_equal(l.c.resources, AGENT_RESOURCES_ON);
+	assert_int_equal(l.c.watch_resources.n, 2);
+	assert_int_equal(l.c.exclude_resources.n, 1);
+	assert_int_equal(l.c.resync_interval, 5);
+	options_free(&l.o);
+	expect_error(ARGS("--resources=on"), ARGS("NODE_NAME=n"),
+		     "resources are watched in --scope cluster alone");
+	expect_ok(&l, ARGS("--events=jsonl:-"), NULL);
+	assert_int_equal(l.c.resources, AGENT_RESOURCES_ON);
+	options_free(&l.o);
+	expect_error(ARGS("--events=jsonl:-", "--resources=off"), NULL, "need resources");
+	expect_error(ARGS("--namespace-selector=a=b", "--namespaces=a"), NULL,
+		     "--namespace-selector and a list of --namespaces");
+	expect_error(ARGS("--watch-resources=a/b"), NULL, "must be plural names");
+	expect_error(ARGS("--watch-config=name"), NULL, "must be NAMESPACE/NAME");
+	expect_ok(&l, ARGS("--watch-config=shop/kindred"), ARGS("NODE_NAME=n"));
+	options_free(&l.o);
+}
+
+/* What a changed file would mean to a running agent: flags still win. */
+static void again(void **state)
+{
+	struct agent_config c = {0};
+	struct options *o;
+	struct load l;
+	size_t at = 0;
+
+	(void)state;
+	expect_ok(&l, ARGS("--api-qps=5", "--page-size=7"), ARGS("KINDRED_API_BURST=3"));
+	assert_int_equal(options_new(&agent_option_table, &c, &o), 0);
+	assert_int_equal(agent_config_load_again(l.o, "a text",
+						 STR("api-qps: 9\nlog-level: debug\n"
+						     "api-burst: 4\nnamespaces: [a, b]\n"),
+						 o, &c),
+			 0);
+	assert_true(c.api_qps > 4.9 && c.api_qps < 5.1);
+	assert_int_equal(c.page_size, 7);
+	assert_int_equal(c.api_burst, 3);
+	assert_int_equal(c.namespaces.n, 2);
+	assert_int_equal(c.log_level, LOG_DEBUG);
+	assert_string_equal(options_next_change(l.o, o, &at)->flag, "--namespaces");
+	assert_string_equal(options_next_change(l.o, o, &at)->flag, "--log-level");
+	assert_null(options_next_change(l.o, o, &at));
+	/* Live options alone are taken over. */
+	options_adopt(o, &l.c);
+	assert_int_equal(l.c.log_level, LOG_DEBUG);
+	assert_int_equal(l.c.namespaces.n, 0);
+	options_free(&o);
+	assert_int_equal(options_new(&agent_option_table, &c, &o), 0);
+	assert_int_equal(agent_config_load_again(l.o, "a text", STR("page-sise: 1"), o, &c),
+			 -EINVAL);
+	assert_non_null(memmem(options_errors(o).p, options_errors(o).n, "a text:1", 8));
+	options_free(&o);
+	options_free(&l.o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(table_is_sound),   cmocka_unit_test(promised_defaults),
-		cmocka_unit_test(older_collectors), cmocka_unit_test(values),
-		cmocka_unit_test(contradictions),   cmocka_unit_test(file),
-		cmocka_unit_test(bad_files),	    cmocka_unit_test(hostile_files),
-		cmocka_unit_test(empty_file),	    cmocka_unit_test(long_lists),
+		cmocka_unit_test(table_is_sound),
+		cmocka_unit_test(promised_defaults),
+		cmocka_unit_test(older_collectors),
+		cmocka_unit_test(older_sync),
+		cmocka_unit_test(values),
+		cmocka_unit_test(contradictions),
+		cmocka_unit_test(elections),
+		cmocka_unit_test(listeners),
+		cmocka_unit_test(file),
+		cmocka_unit_test(bad_files),
+		cmocka_unit_test(hostile_files),
+		cmocka_unit_test(empty_file),
+		cmocka_unit_test(long_lists),
+		cmocka_unit_test(resources),
+		cmocka_unit_test(again),
 		cmocka_unit_test(print_is_a_file),
 	};
 	int fd, r;

@@ -747,6 +747,120 @@ static void each_namespace_fails_alone(void **state)
 	world_done(&w);
 }
 
+/* ---- a tap ----------------------------------------------------------------------------------- */
+
+struct tapped {
+	unsigned int begins, ends, objects, deleted, states, bad;
+	struct str last; /* a copy */
+	char text[8192];
+	uint32_t index;
+};
+
+static bool tap_wants(void *ctx, enum kind kind, bool *ret_whole)
+{
+	(void)ctx;
+	*ret_whole = kind == KIND_REPLICASET;
+	return kind != KIND_JOB;
+}
+
+static void tap_begin(void *ctx, const struct core_watch *w)
+{
+	((struct tapped *)ctx)->begins++;
+	assert_true(w->tapped);
+}
+
+static void tap_object(void *ctx, const struct core_watch *w, enum event_type type,
+		       const struct object *o)
+{
+	struct tapped *t = ctx;
+
+	t->objects++;
+	t->deleted += type == EVENT_DELETED;
+	t->index = w->index;
+	assert_true(o->raw.n > 2 && o->raw.n < sizeof(t->text));
+	memcpy(t->text, o->raw.p, o->raw.n);
+	t->last = str_make(t->text, o->raw.n);
+	assert_int_equal(t->text[0], '{');
+	assert_int_equal(t->text[o->raw.n - 1], '}');
+}
+
+static void tap_end(void *ctx, const struct core_watch *w)
+{
+	((struct tapped *)ctx)->ends++;
+	assert_true(w->tapped);
+}
+
+static void tap_state(void *ctx, const struct core_watch *w, const struct reflector_status *s)
+{
+	((struct tapped *)ctx)->states++;
+	assert_true(w->tapped);
+	assert_non_null(s);
+}
+
+static void tap_bad(void *ctx, const struct core_watch *w, enum decode_bad why, struct str name)
+{
+	((struct tapped *)ctx)->bad++;
+	assert_true(w->tapped);
+	(void)why;
+	(void)name;
+}
+
+static const struct core_tap tap = {.wants = tap_wants,
+				    .list_begin = tap_begin,
+				    .object = tap_object,
+				    .list_end = tap_end,
+				    .state = tap_state,
+				    .bad_object = tap_bad};
+
+/* Whole objects come by, and what the reducer is told is the same as without. */
+static void a_tap_hears_and_changes_nothing(void **state)
+{
+	struct gen_object pods[2] = {rs_pod(1, 100), pod("bare", 2)}, rs = replicaset(100);
+	struct session_counters plain, with;
+
+	(void)state;
+	for (int tapped = 0; tapped < 2; tapped++) {
+		struct tapped t = {0};
+		struct core_opts o = {.tap = tapped ? &tap : NULL, .tap_ctx = &t};
+		struct world w;
+
+		world_init(&w, o);
+		assert_int_equal(core_watch(w.core, REPLICASETS)->tapped, tapped);
+		assert_false(core_watch(w.core, JOBS)->tapped);
+		if (tapped) {
+			assert_string_equal(request(&w, PODS).accept, "application/json");
+			reflector_end(reflector(&w, PODS), w.now, REFLECTOR_END_ABORTED, NULL);
+			assert_string_equal(request(&w, REPLICASETS).accept, "application/json");
+			reflector_end(reflector(&w, REPLICASETS), w.now, REFLECTOR_END_ABORTED,
+				      NULL);
+			assert_non_null(strstr(request(&w, JOBS).accept, "PartialObjectMetadata"));
+			reflector_end(reflector(&w, JOBS), w.now, REFLECTOR_END_ABORTED, NULL);
+		}
+		serve_list(&w, PODS, pods, 2);
+		assert_int_equal(t.objects, tapped ? 2 : 0);
+		serve_list(&w, REPLICASETS, &rs, 1);
+		serve_list(&w, JOBS, NULL, 0);
+		settle(&w);
+		assert_int_equal(t.begins, tapped ? 2 : 0);
+		assert_int_equal(t.ends, tapped ? 2 : 0);
+		assert_true(!tapped || t.states > 0);
+		assert_true(!tapped || t.index == REPLICASETS);
+		event(&w, PODS, EVENT_MODIFIED, &pods[1]);
+		event(&w, PODS, EVENT_DELETED, &pods[0]);
+		assert_int_equal(t.objects, tapped ? 5 : 0);
+		assert_int_equal(t.deleted, tapped ? 1 : 0);
+		assert_string_equal(told(&w, &pods[0]), "-");
+		assert_string_equal(told(&w, &pods[1]), "254 bare");
+		if (tapped)
+			assert_non_null(memmem(t.last.p, t.last.n, pods[0].uid, 36));
+		*(tapped ? &with : &plain) = counters(&w);
+		world_done(&w);
+	}
+	assert_int_equal(plain.pods_new, with.pods_new);
+	assert_int_equal(plain.containers, with.containers);
+	assert_int_equal(plain.deletes, with.deletes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -761,6 +875,7 @@ int main(void)
 		cmocka_unit_test(a_full_inventory_pauses_then_refuses_then_lists_anew),
 		cmocka_unit_test(a_node_reads_its_owners_one_by_one),
 		cmocka_unit_test(listed_kinds_are_read_in_the_cluster_too),
+		cmocka_unit_test(a_tap_hears_and_changes_nothing),
 		cmocka_unit_test(each_namespace_fails_alone),
 	};
 

@@ -479,6 +479,57 @@ static void test_node(void **state)
 		      "type=1:m\n"));
 }
 
+static void test_node_addresses(void **state)
+{
+	struct decode_log l;
+
+	(void)state;
+	decode_log_init(&l, DECODE_JSON, DECODE_LIST, SHAPE_NODE);
+	expect_of(&l,
+		  STR(LIST(OBJ("},\"spec\":{},\"status\":{\"addresses\":["
+			       "{\"type\":\"InternalIP\",\"address\":\"10.0.0.1\"},"
+			       "{\"address\":\"fd00::1\",\"type\":\"ExternalIP\"},"
+			       "{\"type\":\"Hostname\",\"address\":\"n-1\"}]}}"))),
+		  0,
+		  STR("ADDED version=2:v1 kind=3:Pod name=1:a uid=1:u place=8:10.0.0.1 "
+		      "place=7:fd00::1 place=3:n-1\n" END_LINE));
+}
+
+/* Each array of texts begins anew when its key comes again, and alone; what is no text spoils. */
+static void test_service(void **state)
+{
+	struct decode_log l;
+
+	(void)state;
+	decode_log_init(&l, DECODE_JSON, DECODE_LIST, SHAPE_SERVICE);
+	expect_of(
+		&l,
+		STR(LIST(OBJ(
+			"},\"spec\":{\"clusterIP\":\"10.96.0.1\",\"clusterIPs\":[\"x\"],"
+			"\"externalIPs\":[\"192.0.2.7\",\"192.0.2.\\u0038\"],"
+			"\"clusterIPs\":[\"10.96.0.1\",\"fd00::a\"],\"ports\":[{\"port\":80}]},"
+			"\"status\":{\"loadBalancer\":{\"ingress\":[{\"ip\":\"203.0.113.9\"},"
+			"{\"hostname\":\"lb.example.com\"}]}}}") "," OBJ("},\"spec\":{"
+									 "\"clusterIPs\":null,"
+									 "\"clusterIP\":\"None\"},"
+									 "\"status\":{"
+									 "\"loadBalancer\":{}}}"))),
+		0,
+		STR("ADDED version=2:v1 kind=3:Pod name=1:a uid=1:u cluster_ip=9:10.96.0.1 "
+		    "place=9:10.96.0.1 place=7:fd00::a external=9:192.0.2.7 external=9:192.0.2.8 "
+		    "ingress=11:203.0.113.9\n"
+		    "ADDED version=2:v1 kind=3:Pod name=1:a uid=1:u cluster_ip=4:None\n" END_LINE));
+	decode_log_init(&l, DECODE_JSON, DECODE_LIST, SHAPE_SERVICE);
+	expect_of(&l,
+		  STR(LIST(OBJ("},\"spec\":{\"clusterIPs\":[{\"a\":[]}]}}") "," OBJ(
+			  "},\"spec\":{\"clusterIPs\":\"10.96.0.1\"}}") "," OBJ("},\"spec\":{"
+										"\"externalIPs\":["
+										"7]}}"))),
+		  0,
+		  STR("BAD malformed name=1:a\nBAD malformed name=1:a\nBAD malformed "
+		      "name=1:a\n" END_LINE));
+}
+
 /* Wanted labels in the order of the object; the last of equal keys wins. */
 static void test_labels(void **state)
 {
@@ -507,6 +558,7 @@ int main(void)
 		cmocka_unit_test(test_json_too_large),	cmocka_unit_test(test_json_size_limit),
 		cmocka_unit_test(test_too_many),	cmocka_unit_test(test_late_controller),
 		cmocka_unit_test(test_large_list_meta), cmocka_unit_test(test_node),
+		cmocka_unit_test(test_node_addresses),	cmocka_unit_test(test_service),
 		cmocka_unit_test(test_labels),
 	};
 

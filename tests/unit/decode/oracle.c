@@ -88,6 +88,7 @@ static void fill_containers(const json_t *list, enum container_type type, struct
 			.image = text(v, "image"),
 			.image_id = text(v, "imageID"),
 			.type = type,
+			.started = time_of(json_object_get(state, "running"), "startedAt"),
 			.state = json_object_get(state, "waiting")	? CONTAINER_WAITING
 				 : json_object_get(state, "running")	? CONTAINER_RUNNING
 				 : json_object_get(state, "terminated") ? CONTAINER_TERMINATED

@@ -488,6 +488,53 @@ static void test_node(void **state)
 		   "ADDED version=2:v1 kind=4:Node name=1:a uid=1:u provider=13:aws:///eu/i-1\n");
 }
 
+static void check_place(const struct msg *spec, const struct msg *status, enum decode_shape shape,
+			const char *line)
+{
+	struct msg m = meta(), place = pod(&m), list = {0}, body;
+	struct decode_log l;
+
+	put_msg(&place, 2, spec);
+	put_msg(&place, 3, status);
+	put_msg(&list, 2, &place);
+	body = unknown("PodList", &list);
+	decode_log_init(&l, DECODE_PROTOBUF, DECODE_LIST, shape);
+	run(&l, &body);
+	if (!str_starts(buf_str(&l.text), str_of(line)))
+		fail_msg("%s %.*s", l.error, STR_ARG(buf_str(&l.text)));
+	decode_log_done(&l);
+}
+
+/* core/v1 NodeStatus.addresses, ServiceSpec, ServiceStatus */
+static void test_places(void **state)
+{
+	struct msg spec = {0}, status = {0}, a = {0}, balancer = {0}, none = {0};
+
+	(void)state;
+	put_text(&a, 1, "InternalIP");
+	put_text(&a, 2, "10.0.0.1");
+	put_msg(&status, 5, &a);
+	check_place(&spec, &status, SHAPE_NODE,
+		    "ADDED version=2:v1 kind=3:Pod name=1:a uid=1:u place=8:10.0.0.1\n");
+	put_text(&spec, 18, "10.96.0.1");
+	put_text(&spec, 3, "10.96.0.1");
+	put_text(&spec, 4, "LoadBalancer");
+	put_text(&spec, 5, "192.0.2.7");
+	put_text(&spec, 18, "fd00::a");
+	a = (struct msg){0};
+	put_text(&a, 1, "203.0.113.9");
+	put_text(&a, 2, "lb.example.com");
+	put_msg(&balancer, 1, &a);
+	status = (struct msg){0};
+	put_msg(&status, 1, &balancer);
+	check_place(&spec, &status, SHAPE_SERVICE,
+		    "ADDED version=2:v1 kind=3:Pod name=1:a uid=1:u cluster_ip=9:10.96.0.1 "
+		    "place=9:10.96.0.1 place=7:fd00::a external=9:192.0.2.7 "
+		    "ingress=11:203.0.113.9\n");
+	check_place(&none, &none, SHAPE_SERVICE,
+		    "ADDED version=2:v1 kind=3:Pod name=1:a uid=1:u\n");
+}
+
 /* Any byte changed to anything: never a crash, and the same answer in every cut. */
 static void test_mutations(void **state)
 {
@@ -531,6 +578,7 @@ int main(void)
 		cmocka_unit_test(test_list_meta),
 		cmocka_unit_test(test_late_controller),
 		cmocka_unit_test(test_node),
+		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_mutations),
 	};
 

@@ -1,5 +1,5 @@
 /*
- * Text: UTF-8, escapes, times and integers, held against the C library and
+ * Text: UTF-8, escapes and integers, held against the C library and
  * against the plain definitions.
  */
 #include "decode/text.h"
@@ -14,7 +14,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -101,48 +100,6 @@ static void test_unescape(void **state)
 		assert_int_equal(text_unescape(str_of(bad[i]), out, &n), -EBADMSG);
 }
 
-static void test_time(void **state)
-{
-	static const char *const bad[] = {
-		"",
-		"2026",
-		"2026-11-20T17:54:00",
-		"2026-11-20 17:54:00Z",
-		"2026-13-20T17:54:00Z",
-		"2026-00-20T17:54:00Z",
-		"2026-11-32T17:54:00Z",
-		"2026-11-20T24:54:00Z",
-		"2026-11-20T17:60:00Z",
-		"2026-11-20T17:54:61Z",
-		"2026-11-20T17:54:00+1:00",
-		"2026-11-20T17:54:00+01:60",
-		"2026-11-20T17:54:0xZ",
-		"2026-11-20T17:54:00Zx",
-	};
-	int64_t got = 0, same;
-	char z[64];
-
-	(void)state;
-	for (int64_t t = -62135596800; t < 253402300800;
-	     t += 86400 * 13 + 3607) { /* years 1-9999 */
-		time_t when = (time_t)t;
-		struct tm tm;
-
-		assert_non_null(gmtime_r(&when, &tm));
-		(void)snprintf(z, sizeof(z), "%04d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year + 1900,
-			       tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
-		assert_int_equal(text_time(str_of(z), &got), 0);
-		assert_int_equal(got, t);
-	}
-	assert_int_equal(text_time(STR("2026-11-20T17:54:00Z"), &got), 0);
-	assert_int_equal(text_time(STR("2026-11-20T19:24:00.123456+01:30"), &same), 0);
-	assert_int_equal(got, same);
-	assert_int_equal(text_time(STR("2026-11-20T09:54:00-08:00"), &same), 0);
-	assert_int_equal(got, same);
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		assert_int_equal(text_time(str_of(bad[i]), &got), -EBADMSG);
-}
-
 static void test_int(void **state)
 {
 	static const struct {
@@ -183,8 +140,9 @@ static void test_int(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_utf8),	 cmocka_unit_test(test_fix),
-		cmocka_unit_test(test_unescape), cmocka_unit_test(test_time),
+		cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_fix),
+		cmocka_unit_test(test_unescape),
 		cmocka_unit_test(test_int),
 	};
 

@@ -239,7 +239,7 @@ static void test_proxy(void **state)
 	(void)snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%d", raw_server_port(f->server));
 	struct http_request req = {.url = "http://api.invalid/x", .proxy = proxy};
 
-	assert_int_equal(probe_start(&f->p, req), 0);
+	assert_int_equal(probe_begin(&f->p, req), 0);
 	probe_wait(&f->p);
 	assert_int_equal(f->p.how, HTTP_DONE);
 	assert_memory_equal(s.head, "GET http://api.invalid/x HTTP/1.1\r\n", 35);
@@ -255,7 +255,7 @@ static void test_proxy_by_environment(void **state)
 	(void)snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%d", raw_server_port(f->server));
 	(void)setenv("http_proxy", proxy, 1);
 	(void)setenv("NO_PROXY", "10.0.0.0/8,127.0.0.1", 1);
-	assert_int_equal(probe_start(&f->p, (struct http_request){.url = "http://api.invalid/"}),
+	assert_int_equal(probe_begin(&f->p, (struct http_request){.url = "http://api.invalid/"}),
 			 0);
 	probe_wait(&f->p);
 	assert_int_equal(f->p.how, HTTP_DONE);
@@ -378,7 +378,7 @@ static void test_unknown_host(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(probe_start(&f->p, (struct http_request){.url = "http://no.invalid/"}), 0);
+	assert_int_equal(probe_begin(&f->p, (struct http_request){.url = "http://no.invalid/"}), 0);
 	probe_wait(&f->p);
 	assert_int_equal(f->p.how, HTTP_CONNECT_FAILED);
 	assert_non_null(strstr(f->p.text, "no.invalid"));
@@ -485,7 +485,7 @@ static void begin(struct fixture *f, raw_serve *serve, void *arg, struct http_re
 	f->server = raw_server_start(serve, arg, NULL);
 	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%d/", raw_server_port(f->server));
 	req.url = url;
-	assert_int_equal(probe_start(&f->p, req), 0);
+	assert_int_equal(probe_begin(&f->p, req), 0);
 }
 
 /* Turns the loop until `n` bytes of the body are there, however slow the machine is. */
@@ -605,7 +605,7 @@ static int start_on_data(struct probe *p, struct http_xfer *x, size_t n)
 	(void)p;
 	(void)x;
 	(void)n;
-	assert_int_equal(probe_start(follower, (struct http_request){.url = follow_url}), 0);
+	assert_int_equal(probe_begin(follower, (struct http_request){.url = follow_url}), 0);
 	assert_int_equal(follower->status, 0);
 	return 0;
 }
@@ -624,14 +624,14 @@ static void test_start_inside_callbacks(void **state)
 	f->server = raw_server_start(serve_text, OK_HELLO, NULL);
 	(void)snprintf(follow_url, sizeof(follow_url), "http://127.0.0.1:%d/",
 		       raw_server_port(f->server));
-	assert_int_equal(probe_start(&f->p, (struct http_request){.url = follow_url}), 0);
+	assert_int_equal(probe_begin(&f->p, (struct http_request){.url = follow_url}), 0);
 	probe_wait(&f->p);
 	probe_wait(&f->q);
 	assert_int_equal(f->q.how, HTTP_DONE);
 	probe_reset(&f->p);
 	probe_reset(&f->q);
 	f->p.on_end = start_on_end;
-	assert_int_equal(probe_start(&f->p, (struct http_request){.url = follow_url}), 0);
+	assert_int_equal(probe_begin(&f->p, (struct http_request){.url = follow_url}), 0);
 	probe_wait(&f->p);
 	probe_wait(&f->q);
 	assert_int_equal(f->q.how, HTTP_DONE);
@@ -838,15 +838,15 @@ static void test_bad_requests(void **state)
 				   {STR("A"), str_make("b\0c", 3)}};
 
 	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++)
-		assert_int_equal(probe_start(&f->p, (struct http_request){.url = urls[i]}),
+		assert_int_equal(probe_begin(&f->p, (struct http_request){.url = urls[i]}),
 				 -EINVAL);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_equal(probe_start(&f->p, (struct http_request){.url = "http://a/",
+		assert_int_equal(probe_begin(&f->p, (struct http_request){.url = "http://a/",
 									  .headers = &bad[i],
 									  .n_headers = 1}),
 				 -EINVAL);
 	assert_int_equal(
-		probe_start(&f->p, (struct http_request){.url = "http://a/", .method = "GET / X"}),
+		probe_begin(&f->p, (struct http_request){.url = "http://a/", .method = "GET / X"}),
 		-EINVAL);
 	assert_int_equal(http_counters(f->http)->open, 0);
 }
@@ -861,7 +861,7 @@ static void test_most_transfers(void **state)
 	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%d/", raw_server_port(f->server));
 	for (int i = 0; i < 5; i++) {
 		probe_init(&many[i], f->base, f->http);
-		assert_int_equal(probe_start(&many[i], (struct http_request){.url = url}),
+		assert_int_equal(probe_begin(&many[i], (struct http_request){.url = url}),
 				 i < 4 ? 0 : -EMSGSIZE);
 	}
 	turn_until_accepted(f, 4);

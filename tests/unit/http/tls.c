@@ -305,7 +305,7 @@ static void test_pause_over_tls(void **state)
 	serve(f, good, serve_flood, NULL);
 	(void)snprintf(url, sizeof(url), "https://127.0.0.1:%d/", raw_server_port(f->server));
 	f->p.on_data = pause_on_data;
-	assert_int_equal(probe_start(&f->p, (struct http_request){.url = url, .tls = &tls}), 0);
+	assert_int_equal(probe_begin(&f->p, (struct http_request){.url = url, .tls = &tls}), 0);
 	probe_turn(f->base, 400);
 	got = f->p.body.n;
 	sent = atomic_load(&flooded);

@@ -145,7 +145,7 @@ static void ids_that_are_too_long_are_left_out(void **state)
 	memset(longer, 'y', sizeof(longer));
 	memset(scheme, 's', sizeof(scheme));
 	longest[255] = longer[256] = '\0';
-	memcpy(scheme + 256 - strlen(CID) + 10, CID + 10, strlen(CID) - 10 + 1);
+	memcpy(scheme + 256 - strlen(CID) + 10, &CID[10], strlen(CID) - 10 + 1);
 	assert_int_equal(strlen(scheme), 256);
 	obj_pod(&b, "ns", "a", obj_uid(1), "10.0.0.1");
 	obj_container(&b, longest, "one", "i");
@@ -196,7 +196,9 @@ static void only_real_changes_reach_the_log(void **state)
 	obj_container(&b, CID, "app", "web:1");
 	obj_owned(&b, "apps/v1", "ReplicaSet", "web", obj_uid(100));
 	put(&w, &b, 1 * SEC);
+	assert_int_equal(inventory_cursor_lag(w.v, w.c), 1);
 	assert_int_equal(drain(&w), 1);
+	assert_int_equal(inventory_cursor_lag(w.v, w.c), 0);
 	put(&w, &b, 2 * SEC);
 	b.o.meta.resource_version = STR("77");
 	put(&w, &b, 3 * SEC);

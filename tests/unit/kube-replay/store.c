@@ -46,7 +46,7 @@ static void check_truth(const struct kind_store *k, const char *dir, const char 
 		str_split(&rest, '\n', &line);
 		for (int i = 0; i < 32; i++)
 			str_split(&line, '\t', &col[i]);
-		v = store_get(k, col[1], col[2]);
+		v = recorded_get(k, col[1], col[2]);
 		assert_non_null(v);
 		assert_true(str_eq(v->uid, col[0]));
 		assert_true(rv_at == 0 || str_eq(v->rv_text, col[rv_at]));
@@ -60,15 +60,15 @@ static void check_end(const char *dir, const char *set, const char *suffix, cons
 {
 	struct store s;
 
-	assert_int_equal(store_load(dir, set, &s), 0);
+	assert_int_equal(recorded_load(dir, set, &s), 0);
 	for (enum kind k = 0; k < KIND_NODES; k++) {
 		char name[64];
 
-		store_advance(&s.kinds[k], s.kinds[k].n_events);
+		recorded_advance(&s.kinds[k], s.kinds[k].n_events);
 		snprintf(name, sizeof(name), "truth-%s%s", kind_info[k].plural, suffix);
 		check_truth(&s.kinds[k], dir, name, rv_at[k]);
 	}
-	store_done(&s);
+	recorded_done(&s);
 }
 
 static const int rv_columns[KIND_NODES] = {15, 3, 3};
@@ -99,7 +99,7 @@ static void test_bad_folder(void **state)
 	struct store s;
 
 	(void)state;
-	assert_int_equal(store_load("tests/fixtures/none", "churn", &s), -ENOENT);
+	assert_int_equal(recorded_load("tests/fixtures/none", "churn", &s), -ENOENT);
 }
 
 static void test_order_and_time(void **state)
@@ -107,7 +107,7 @@ static void test_order_and_time(void **state)
 	struct store s;
 
 	(void)state;
-	assert_int_equal(store_load(DIR, "churn", &s), 0);
+	assert_int_equal(recorded_load(DIR, "churn", &s), 0);
 	for (enum kind k = 0; k < KIND_NODES; k++) {
 		const struct kind_store *ks = &s.kinds[k];
 
@@ -121,7 +121,7 @@ static void test_order_and_time(void **state)
 		assert_true(ks->events[ks->n_events - 1].ms > 200e3);
 		assert_true(ks->events[ks->n_events - 1].ms < 240e3);
 	}
-	store_done(&s);
+	recorded_done(&s);
 }
 
 static void watch_bytes(struct buf *out, const struct kind_store *ks, enum kind k,
@@ -153,7 +153,7 @@ static void check_watches(const char *dir, const char *but)
 {
 	struct store s;
 
-	assert_int_equal(store_load(dir, "churn", &s), 0);
+	assert_int_equal(recorded_load(dir, "churn", &s), 0);
 	for (enum kind k = 0; k < KIND_NODES; k++)
 		for (size_t i = 0; i < 4; i++) {
 			_buf_ struct buf want, have;
@@ -167,7 +167,7 @@ static void check_watches(const char *dir, const char *but)
 			if (strcmp(name, but) != 0)
 				check_same(buf_str(&have), buf_str(&want));
 		}
-	store_done(&s);
+	recorded_done(&s);
 }
 
 static void test_watches_as_recorded(void **state)
@@ -201,7 +201,7 @@ static void test_lists_as_recorded(void **state)
 	struct store s;
 
 	(void)state;
-	assert_int_equal(store_load(DIR, "churn", &s), 0);
+	assert_int_equal(recorded_load(DIR, "churn", &s), 0);
 	for (size_t i = 0; i < 4; i++) {
 		_buf_ struct buf want, have;
 		char name[64];
@@ -213,7 +213,7 @@ static void test_lists_as_recorded(void **state)
 			   (struct encoding){.pb = i > 1, .meta = i & 1}, 2251);
 		check_same(buf_str(&have), buf_str(&want));
 	}
-	store_done(&s);
+	recorded_done(&s);
 }
 
 /* The encoder for what has no recorded protobuf, against all that has it. */
@@ -223,7 +223,7 @@ static void test_meta_to_pb(void **state)
 	size_t n = 0;
 
 	(void)state;
-	assert_int_equal(store_load(DIR, "churn", &s), 0);
+	assert_int_equal(recorded_load(DIR, "churn", &s), 0);
 	for (enum kind k = 0; k < KIND_NODES; k++)
 		for (size_t i = 0; i < s.kinds[k].n_versions; i++, n++) {
 			const struct version *v = &s.kinds[k].versions[i];
@@ -236,7 +236,7 @@ static void test_meta_to_pb(void **state)
 			check_same(buf_str(&b), v->meta_pb);
 		}
 	assert_true(n > 1000);
-	store_done(&s);
+	recorded_done(&s);
 }
 
 static void check_status(const char *dir, const char *name, const struct status *s, bool pb)
@@ -354,10 +354,10 @@ static void test_chunks_as_recorded(void **state)
 	struct store s;
 
 	(void)state;
-	assert_int_equal(store_load(DIR, "churn", &s), 0);
+	assert_int_equal(recorded_load(DIR, "churn", &s), 0);
 	check_chunks(&s.kinds[KIND_PODS], (struct encoding){.pb = false}, "base-pods-json");
 	check_chunks(&s.kinds[KIND_PODS], (struct encoding){.pb = true}, "list-pods-pb");
-	store_done(&s);
+	recorded_done(&s);
 }
 
 int main(void)

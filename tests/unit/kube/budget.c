@@ -43,6 +43,20 @@ static void burst_then_rate(void **state)
 	assert_in_range(drain(&b, &now, now), 20, 20);
 }
 
+/* Other limits while it runs: what is saved up beyond them is gone, and no more comes at once. */
+static void tuned(void **state)
+{
+	struct budget b;
+	nsec_t now = 50 * S;
+
+	(void)state;
+	budget_init(&b, 10, 20, 1);
+	budget_tune(&b, now, 100, 5);
+	assert_int_equal(drain(&b, &now, now), 5);
+	budget_tune(&b, now, 2, 50);
+	assert_in_range(drain(&b, &now, now + 10 * S), 20, 22);
+}
+
 static void odd_settings(void **state)
 {
 	struct budget b;
@@ -55,6 +69,42 @@ static void odd_settings(void **state)
 	assert_true(when > now + 90 * S && when < now + 110 * S);
 	budget_init(&b, 0.5, 1, 1);
 	assert_in_range(drain(&b, &now, now + 100 * S), 49, 51);
+}
+
+/* A lease does not wait, and the others pay for it, up to another burst. */
+static void what_cannot_wait_is_on_credit(void **state)
+{
+	struct budget b;
+	nsec_t now = 100 * S, when;
+
+	(void)state;
+	budget_init(&b, 10, 20, 1);
+	budget_slow_down(&b, now, now, 5 * S);
+	for (int i = 0; i < 30; i++)
+		budget_charge(&b, now);
+	assert_int_equal(b.taken, 30);
+	now += 5500 * NSEC_PER_MSEC; /* the pause is over, and the bucket is at 20 */
+	assert_in_range(drain(&b, &now, now), 20, 20);
+	for (int i = 0; i < 1000; i++)
+		budget_charge(&b, now);
+	assert_false(budget_take(&b, now, &when));
+	assert_in_range(when, now + 2 * S, now + 2200 * NSEC_PER_MSEC);
+}
+
+static void nothing_goes_out_before_the_common_start(void **state)
+{
+	struct budget b;
+	nsec_t now = 100 * S, when;
+
+	(void)state;
+	budget_init(&b, 10, 20, 1);
+	budget_hold(&b, now + 3 * S);
+	assert_false(budget_take(&b, now, &when));
+	assert_int_equal(when, now + 3 * S);
+	assert_true(budget_take(&b, when, &when));
+	assert_int_equal(b.pauses, 0);
+	budget_hold(&b, now);
+	assert_true(budget_take(&b, now + 4 * S, &when));
 }
 
 static void a_pause_holds_for_all_and_counts_once(void **state)
@@ -84,8 +134,11 @@ static void a_pause_holds_for_all_and_counts_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tuned),
 		cmocka_unit_test(burst_then_rate),
 		cmocka_unit_test(odd_settings),
+		cmocka_unit_test(what_cannot_wait_is_on_credit),
+		cmocka_unit_test(nothing_goes_out_before_the_common_start),
 		cmocka_unit_test(a_pause_holds_for_all_and_counts_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -805,6 +805,220 @@ static void single_objects(void **state)
 	world_free(w);
 }
 
+/* ---- answers as they are, and watches that come and go ---- */
+
+struct raw {
+	struct world *w;
+	int status;
+	size_t n;
+	char head[64], text[256];
+};
+
+static void on_raw(void *ctx, int status, struct str body, const char *text)
+{
+	struct raw *g = ctx;
+
+	g->w->got++;
+	g->status = status;
+	g->n = body.n;
+	put(g->head, sizeof(g->head), body);
+	(void)snprintf(g->text, sizeof(g->text), "%s", text);
+}
+
+static struct raw get_raw(struct world *w, const char *target, size_t max)
+{
+	struct raw g = {.w = w, .status = -1};
+
+	w->got = 0;
+	assert_int_equal(client_get_raw(w->client, target, "application/json", max, on_raw, &g), 0);
+	assert_true(wait_for(w, got_one, PATIENCE));
+	assert_int_equal(w->got, 1);
+	return g;
+}
+
+static void answers_as_they_are(void **state)
+{
+	struct world *w = world_new();
+
+	(void)state;
+	replay_start(&w->replay, 0, NULL);
+	struct setup o = base_setup(w->replay.port);
+	open_client(w, &o);
+	struct raw g = get_raw(w, "/api/v1", 1 << 20);
+	assert_int_equal(g.status, 200);
+	assert_int_equal(strncmp(g.head, "{\"kind\":\"APIResourceList\"", 25), 0);
+	size_t whole = g.n;
+	g = get_raw(w, "/api/v1", whole);
+	assert_int_equal(g.status, 200);
+	assert_int_equal(g.n, whole);
+	g = get_raw(w, "/api/v1", whole - 1);
+	assert_int_equal(g.status, 0);
+	assert_non_null(strstr(g.text, "over"));
+	g = get_raw(w, "/api/v1/namespaces/a/pods/none", 1 << 20);
+	assert_int_equal(g.status, 404);
+	assert_non_null(strstr(g.text, "pods \"none\" not found"));
+	assert_int_equal(g.n, 0);
+	assert_true(control(&w->replay, "POST /replay/fault?set=cut-get=20", NULL, 0));
+	g = get_raw(w, "/api/v1/nodes/node-11.fixture.internal", 1 << 20);
+	assert_int_equal(g.status, 0);
+	assert_true(g.text[0]);
+	world_free(w);
+}
+
+/* ---- calls ---- */
+
+struct called {
+	struct world *w;
+	int status;
+	nsec_t retry_after;
+	char body[512], text[512];
+};
+
+static void on_called(void *ctx, const struct client_answer *a)
+{
+	struct called *k = ctx;
+
+	k->w->got++;
+	k->status = a->status;
+	k->retry_after = a->retry_after;
+	put(k->body, sizeof(k->body), a->body);
+	(void)snprintf(k->text, sizeof(k->text), "%s", a->text);
+}
+
+#define LEASES "/apis/coordination.k8s.io/v1/namespaces/obs/leases"
+#define LEASE_TEXT                                                                              \
+	"{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{\"name\":" \
+	"\"kindred\"},\"spec\":{\"holderIdentity\":\"a\"}}"
+
+static struct called call(struct world *w, const char *method, const char *target, const char *body)
+{
+	struct called k = {.w = w, .status = -1};
+	const struct client_call c = {.method = method,
+				      .target = target,
+				      .body = str_of(body),
+				      .max = 1 << 20,
+				      .timeout = 5 * S,
+				      .done = on_called,
+				      .ctx = &k};
+
+	w->got = 0;
+	assert_int_equal(client_send(w->client, &c), 0);
+	assert_true(wait_for(w, got_one, PATIENCE));
+	return k;
+}
+
+static void a_call_of_any_method(void **state)
+{
+	struct world *w = world_new();
+
+	(void)state;
+	replay_start(&w->replay, 0, NULL);
+	struct setup o = base_setup(w->replay.port);
+	open_client(w, &o);
+	struct called k = call(w, "POST", LEASES, LEASE_TEXT);
+	assert_int_equal(k.status, 201);
+	assert_non_null(strstr(k.body, "\"resourceVersion\":"));
+	k = call(w, "POST", LEASES, LEASE_TEXT);
+	assert_int_equal(k.status, 409);
+	assert_non_null(strstr(k.text, "already exists"));
+	assert_string_equal(k.body, "");
+	k = call(w, "GET", LEASES "/kindred", "");
+	assert_int_equal(k.status, 200);
+	/* It goes on when everything else has stopped. */
+	client_stop(w->client);
+	k = call(w, "GET", LEASES "/kindred", "");
+	assert_int_equal(k.status, 200);
+	world_free(w);
+}
+
+/* What a single request hears of the server's load holds for all; a call goes out all the same. */
+static void single_requests_share_the_budget(void **state)
+{
+	struct world *w = world_new();
+	nsec_t when;
+
+	(void)state;
+	replay_start(&w->replay, 0, NULL);
+	struct setup o = base_setup(w->replay.port);
+	open_client(w, &o);
+	settle(w, "first list");
+	assert_true(control(&w->replay, "POST /replay/fault?set=429-get=7", NULL, 0));
+	struct raw g = get_raw(w, "/api/v1/nodes/node-11.fixture.internal", 1 << 20);
+	assert_int_equal(g.status, 429);
+	assert_false(budget_take(&w->budget, clock_mono(), &when));
+	assert_in_range(when, clock_mono() + 6 * S, clock_mono() + 8 * S);
+	assert_int_equal(w->budget.pauses, 1);
+	nsec_t from = clock_mono();
+	struct called k = call(w, "POST", LEASES, LEASE_TEXT);
+	assert_int_equal(k.status, 201);
+	assert_true(clock_mono() - from < 2 * S);
+	assert_true(control(&w->replay, "POST /replay/fault?set=429-write=3", NULL, 0));
+	k = call(w, "POST", LEASES, LEASE_TEXT);
+	assert_int_equal(k.status, 429);
+	assert_int_equal(k.retry_after, 3 * S);
+	world_free(w);
+}
+
+static void a_dropped_call_says_nothing(void **state)
+{
+	struct world *w = world_new();
+	struct called k = {.w = w, .status = -1};
+	const struct client_call c = {.method = "GET",
+				      .target = LEASES "/kindred",
+				      .max = 1 << 20,
+				      .done = on_called,
+				      .ctx = &k};
+
+	(void)state;
+	replay_start(&w->replay, 0, NULL);
+	struct setup o = base_setup(w->replay.port);
+	open_client(w, &o);
+	assert_int_equal(client_send(w->client, &c), 0);
+	client_drop(w->client, &k);
+	(void)wait_for(w, NULL, 0.3);
+	assert_int_equal(k.status, -1);
+	for (unsigned i = 0; i < CLIENT_MAX_GETS; i++)
+		assert_int_equal(client_send(w->client, &c), 0);
+	assert_int_equal(client_send(w->client, &c), -EBUSY);
+	world_free(w);
+}
+
+static bool jobs_left(struct world *w)
+{
+	return held(w, &jobs, NULL) == jobs.n;
+}
+
+/* The last of the watch set (Jobs) is let go, and added again to a running client. */
+static void watches_come_and_go(void **state)
+{
+	struct world *w = world_new();
+
+	(void)state;
+	replay_start(&w->replay, 0, NULL);
+	struct setup o = base_setup(w->replay.port);
+	open_client(w, &o);
+	settle(w, "first list");
+	struct watch *first = &w->watches[0], *last = &w->watches[w->set.n - 1];
+	client_remove(w->client, first->reflector);
+	client_remove(w->client, first->reflector); /* unknown by now */
+	client_remove(w->client, last->reflector);
+	reflector_free(&first->reflector);
+	reflector_free(&last->reflector);
+	unsigned calls = w->calls;
+	assert_true(control(&w->replay, "POST /replay/drop?how=reset", NULL, 0));
+	(void)wait_for(w, NULL, 0.3);
+	assert_int_equal(w->calls, calls);
+	w->n = 0;
+	add_watch(w, &o, (unsigned)(last - w->watches));
+	assert_true(wait_for(w, jobs_left, PATIENCE));
+	add_watch(w, &o, 0);
+	for (unsigned i = 0; i < MAX_WATCHES; i++)
+		assert_int_equal(client_add(w->client, last->reflector, (struct str){0}),
+				 i < MAX_WATCHES - w->set.n ? 0 : -EMSGSIZE);
+	client_stop(w->client);
+	world_free(w);
+}
+
 static void stop_is_at_once_and_final(void **state)
 {
 	const char *extra[] = {"--fault", "silent", NULL};
@@ -931,6 +1145,11 @@ static struct CMUnitTest tests[MAX_TESTS] = {
 	cmocka_unit_test(the_first_bytes_bring_the_deadline_nearer),
 	cmocka_unit_test(a_relist_changes_nothing),
 	cmocka_unit_test(single_objects),
+	cmocka_unit_test(answers_as_they_are),
+	cmocka_unit_test(a_call_of_any_method),
+	cmocka_unit_test(single_requests_share_the_budget),
+	cmocka_unit_test(a_dropped_call_says_nothing),
+	cmocka_unit_test(watches_come_and_go),
 	cmocka_unit_test(stop_is_at_once_and_final),
 	cmocka_unit_test(who_asks_is_told),
 	cmocka_unit_test(bad_options),

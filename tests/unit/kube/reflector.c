@@ -33,7 +33,7 @@ struct world {
 	char text[REFLECTOR_MAX_TEXT];
 };
 
-static void tell(struct world *w, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void tell(struct world *w, const char *fmt, ...)
 {
 	char line[256];
 	va_list ap;
@@ -59,6 +59,8 @@ static int on_object(void *ctx, enum event_type type, const struct object *o)
 	struct world *w = ctx;
 
 	tell(w, "%c%.*s", "AMD"[type], STR_ARG(o->meta.name));
+	if (o->raw.n)
+		tell(w, "(%.*s)", STR_ARG(o->raw));
 	if (w->pause_on_object)
 		reflector_pause(w->r, w->now, true);
 	return w->object_result;
@@ -295,6 +297,45 @@ static void streaming_list_goes_on_as_watch(void **state)
 	close_world(&w);
 }
 
+/* What readiness goes by: the last word from the server that counts. */
+static void heard_from(void **state)
+{
+	struct world w;
+	struct reflector_opts o = paged(&w);
+	nsec_t at;
+
+	(void)state;
+	open_world(&w, &o);
+	started(&w, 0, "limit=500", NULL);
+	assert_int_equal(reflector_status(w.r).heard, 0);
+	w.now += 5 * S;
+	answer(&w, 200, JSON, LIST("10", "t", ITEM("a", "8")));
+	assert_int_equal(reflector_status(w.r).heard, 0); /* half a list */
+	started(&w, 0, "continue=t", NULL);
+	answer(&w, 200, JSON, LIST("10", "", ITEM("b", "3")));
+	assert_int_equal(reflector_status(w.r).heard, w.now);
+	w.now += 5 * S;
+	started(&w, 0, "watch=1", NULL);
+	assert_int_equal(head(&w, 200, JSON, 0), 0);
+	assert_int_equal(reflector_status(w.r).heard, w.now);
+	assert_false(reflector_status(w.r).bookmarks);
+	at = w.now += 7 * S;
+	assert_int_equal(body(&w, EVENT("MODIFIED", "b", "11")), 0);
+	assert_int_equal(reflector_status(w.r).heard, at);
+	w.now += 7 * S;
+	assert_int_equal(body(&w, "{\"type\":\"BOOK"), 0); /* half a bookmark */
+	assert_int_equal(reflector_status(w.r).heard, at);
+	at = w.now += 7 * S;
+	assert_int_equal(body(&w, BOOKMARK("20") + sizeof("{\"type\":\"BOOK") - 1), 0);
+	assert_int_equal(reflector_status(w.r).heard, at);
+	assert_true(reflector_status(w.r).bookmarks);
+	w.now += 7 * S;
+	end(&w, REFLECTOR_END_CUT);
+	assert_int_equal(reflector_status(w.r).heard, at);
+	expect(&w, "begin Aa Ab end Mb");
+	close_world(&w);
+}
+
 static void pages_then_watch(void **state)
 {
 	struct world w;
@@ -315,6 +356,30 @@ static void pages_then_watch(void **state)
 	expect(&w, "begin Aa Ab end");
 	started(&w, 0, "resourceVersion=10", "fieldSelector=spec.nodeName%3Dnode-1");
 	assert_int_equal(count(&w)->pages, 2);
+	assert_int_equal(count(&w)->lists, 1);
+	close_world(&w);
+}
+
+/* Other pages and times from the next request on, and nothing is dropped for it. */
+static void tuned(void **state)
+{
+	struct world w;
+	struct reflector_opts o = paged(&w), other;
+
+	(void)state;
+	open_world(&w, &o);
+	started(&w, 0, "/api/v1/pods?limit=500", NULL);
+	other = o;
+	other.page_size = 7;
+	other.watch_min_s = other.watch_max_s = 11;
+	other.idle = 3 * S;
+	reflector_tune(w.r, &other);
+	assert_int_equal(poll_now(&w), REFLECTOR_NONE); /* it goes on */
+	answer(&w, 200, JSON, LIST("10", "t", ITEM("a", "8")));
+	started(&w, 0, "limit=7&continue=t", NULL);
+	answer(&w, 200, JSON, LIST("10", "", ITEM("b", "3")));
+	started(&w, 0, "resourceVersion=10", "timeoutSeconds=11");
+	assert_int_equal(run(&w, 3 * S), REFLECTOR_ABORT); /* silence before the head */
 	assert_int_equal(count(&w)->lists, 1);
 	close_world(&w);
 }
@@ -366,6 +431,23 @@ static void metadata_is_named_and_asked_for(void **state)
 	assert_int_equal(health(&w), REFLECTOR_SYNCED);
 	answer(&w, 406, JSON, STATUS(406, "NotAcceptable", "no"));
 	assert_int_equal(health(&w), REFLECTOR_FAILING);
+	close_world(&w);
+}
+
+static void whole_objects_come_as_json(void **state)
+{
+	struct world w;
+	struct reflector_opts o = paged(&w);
+
+	(void)state;
+	o.raw = true;
+	open_world(&w, &o);
+	started(&w, 0, "limit=500", NULL);
+	assert_string_equal(w.req.accept, "application/json");
+	answer(&w, 200, JSON, LIST("10", "", ITEM("a", "8")));
+	expect(&w, "begin Aa (" ITEM("a", "8") ") end");
+	started(&w, 0, "watch=1", NULL);
+	assert_string_equal(w.req.accept, "application/json");
 	close_world(&w);
 }
 
@@ -1242,9 +1324,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(streaming_list_goes_on_as_watch),
+		cmocka_unit_test(heard_from),
 		cmocka_unit_test(pages_then_watch),
+		cmocka_unit_test(tuned),
 		cmocka_unit_test(bytes_one_by_one),
 		cmocka_unit_test(metadata_is_named_and_asked_for),
+		cmocka_unit_test(whole_objects_come_as_json),
 		cmocka_unit_test(cut_watch_resumes_without_a_list),
 		cmocka_unit_test(watch_that_ends_at_once_is_slowed_down),
 		cmocka_unit_test(watch_with_events_that_ends_keeps_its_pace),

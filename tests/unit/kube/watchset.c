@@ -65,6 +65,39 @@ static void namespaces(void **state)
 	watchset_done(&w);
 }
 
+/* Services and Nodes, for the addresses; never in node scope. */
+static void places(void **state)
+{
+	const struct str ns[] = {STR("shop"), STR("web")};
+	struct watchset w;
+
+	(void)state;
+	assert_int_equal(watchset_make(&(struct watchset_opts){.places = true}, &w), 0);
+	assert_int_equal(w.n, 5);
+	assert_string_equal(w.specs[3].path, "/api/v1/services");
+	assert_string_equal(w.specs[4].path, "/api/v1/nodes");
+	assert_int_equal(w.specs[3].shape, SHAPE_SERVICE);
+	assert_int_equal(w.specs[4].shape, SHAPE_NODE);
+	assert_false(w.specs[3].metadata_only || w.specs[4].metadata_only);
+	watchset_done(&w);
+	assert_int_equal(watchset_make(&(struct watchset_opts){.places = true,
+							       .label_selector = "app=a",
+							       .namespaces = ns,
+							       .n_namespaces = 2},
+				       &w),
+			 0);
+	assert_int_equal(w.n, 9);
+	assert_string_equal(w.specs[7].path, "/api/v1/namespaces/web/services");
+	assert_null(w.specs[7].label_selector);
+	assert_string_equal(w.specs[8].path, "/api/v1/nodes");
+	assert_null(w.specs[8].ns);
+	watchset_done(&w);
+	assert_int_equal(
+		watchset_make(&(struct watchset_opts){.node_name = "a", .places = true}, &w), 0);
+	assert_int_equal(w.n, 1);
+	watchset_done(&w);
+}
+
 static void bad_scopes(void **state)
 {
 	static struct str many[2000];
@@ -163,9 +196,13 @@ static void texts_are_made_fit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(node_scope),	      cmocka_unit_test(cluster_scope),
-		cmocka_unit_test(namespaces),	      cmocka_unit_test(bad_scopes),
-		cmocka_unit_test(paths_are_split),    cmocka_unit_test(parameters_are_escaped),
+		cmocka_unit_test(node_scope),
+		cmocka_unit_test(cluster_scope),
+		cmocka_unit_test(namespaces),
+		cmocka_unit_test(places),
+		cmocka_unit_test(bad_scopes),
+		cmocka_unit_test(paths_are_split),
+		cmocka_unit_test(parameters_are_escaped),
 		cmocka_unit_test(texts_are_made_fit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,7 +62,7 @@ static void expect(pod_id id, enum match_result result, enum match_end end, enum
 	struct workload w;
 
 	assert_int_equal(match_pod(v, &plain, id, &w), result);
-	assert_string_equal(match_end_name(w.end), match_end_name(end));
+	assert_int_equal(w.end, end);
 	assert_int_equal(w.kind, kind);
 	assert_true(str_eq(w.name, str_of(name)));
 }
@@ -206,16 +206,39 @@ static void chains_of_any_length_and_circles_of_any_length(void **state)
 	owner("x/v1", "X", "top", 100 + DEPTH, NULL, NULL, NULL, 0);
 	assert_int_equal(match_pod(v, &all, id, &w), MATCH_FOUND);
 	assert_true(str_eq(w.name, STR("top")));
+	assert_int_equal(w.hops, DEPTH + 1);
 	for (unsigned int to = 100; to < 104;
 	     to++) { /* the end bites the chain at several places */
 		owner("x/v1", "X", "top", 100 + DEPTH, "x/v1", "X", "o", to);
 		assert_int_equal(match_pod(v, &all, id, &w), MATCH_FOUND);
 		assert_int_equal(w.end, MATCH_END_CYCLE);
 		assert_true(str_eq(w.name, STR("o")));
+		assert_int_equal(w.hops, 1);
 	}
 	owner("x/v1", "X", "o", 100, "x/v1", "X", "o", 100); /* owns itself */
 	assert_int_equal(match_pod(v, &all, id, &w), MATCH_FOUND);
 	assert_int_equal(w.end, MATCH_END_CYCLE);
+}
+
+static void hops_are_owners_on_the_way(void **state)
+{
+	struct workload w;
+	pod_id web = pod("apps/v1", "ReplicaSet", "web-1", 10);
+
+	(void)state;
+	(void)match_pod(v, &plain, web, &w);
+	assert_int_equal(w.hops, 1); /* as far as is known */
+	match_direct(v, web, &w);
+	assert_int_equal(w.hops, 1);
+	owner("apps/v1", "ReplicaSet", "web-1", 10, "apps/v1", "Deployment", "web", 20);
+	(void)match_pod(v, &plain, web, &w);
+	assert_int_equal(w.hops, 2);
+	match_direct(v, web, &w);
+	assert_int_equal(w.hops, 1);
+	(void)match_pod(v, &plain, pod("apps/v1", "StatefulSet", "db", 30), &w);
+	assert_int_equal(w.hops, 1);
+	(void)match_pod(v, &plain, pod(NULL, NULL, NULL, 0), &w);
+	assert_int_equal(w.hops, 0);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -233,6 +256,7 @@ int main(void)
 		CASE(an_owner_that_cannot_be_read_ends_the_chain),
 		CASE(adoption_and_orphaning),
 		CASE(listed_kinds_are_climbed),
+		CASE(hops_are_owners_on_the_way),
 		CASE(chains_of_any_length_and_circles_of_any_length),
 	};
 

@@ -105,6 +105,24 @@ static void over_the_maximum_the_oldest_is_due(void **state)
 	waiting_free(&w);
 }
 
+/* Other limits hold for those that wait, too. */
+static void tuned(void **state)
+{
+	struct waiting *w = make(100);
+
+	(void)state;
+	for (pod_id id = 1; id <= 3; id++)
+		assert_int_equal(waiting_enter(w, id, KIND_JOB, any, 1 * SEC), 0);
+	waiting_tune(w, &(struct waiting_opts){.max = 100, .timeout = 3 * SEC});
+	assert_true(waiting_deadline(w) == 4 * SEC);
+	assert_int_equal(waiting_due(w, 4 * SEC), 1);
+	waiting_tune(w, &(struct waiting_opts){.max = 1, .timeout = 60 * SEC});
+	assert_int_equal(waiting_due(w, 4 * SEC), 2);
+	assert_int_equal(waiting_due(w, 4 * SEC), 0);
+	assert_false(waiting_overflow_over(w)); /* no epoch for it */
+	waiting_free(&w);
+}
+
 static int fill(void *ctx)
 {
 	const struct waiting_opts o = {.max = 2000, .timeout = 10 * SEC};
@@ -152,6 +170,7 @@ static void survives_failed_allocations(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tuned),
 		cmocka_unit_test(first_in_first_out_by_time),
 		cmocka_unit_test(time_begins_when_the_kind_can_be_read),
 		cmocka_unit_test(changes_lanes),

@@ -270,9 +270,21 @@ static nsec_t stop(struct world *w)
 
 /* ---- cases ----------------------------------------------------------------------------------- */
 
+/* Waits that were measured. */
+static uint64_t sends(const struct world *w)
+{
+	const struct hist *h = status(w).sends;
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i <= h->n; i++)
+		n += h->counts[i];
+	return n;
+}
+
 static void tells_and_stops(void **state)
 {
 	struct world w;
+	uint64_t before;
 
 	(void)state;
 	world_init(&w, (struct manners){.read_max = 65536});
@@ -281,8 +293,12 @@ static void tells_and_stops(void **state)
 	UNTIL(&w, w.peer.n_pods == 3000 && session_at_rest(w.s));
 	assert_int_equal(status(&w).state, CONN_UP);
 	assert_int_equal(status(&w).connects, 1);
+	UNTIL(&w, status(&w).behind == 0);
 	add_pods(&w, 3000, 1);
+	assert_true(status(&w).behind > 0);
+	before = sends(&w);
 	UNTIL(&w, w.peer.n_pods == 3001);
+	UNTIL(&w, sends(&w) > before && status(&w).behind == 0);
 	UNTIL(&w, w.peer.heartbeats >= 2);
 	add_pods(&w, 3001, 500); /* what is there goes out before the end */
 	assert_true(stop(&w) < 400 * MSEC);
@@ -543,6 +559,80 @@ static void gives_up_on_silence(void **state)
 	world_done(&w);
 }
 
+/* What the reducer did not take is never sent, not even what the kernel holds; and then it begins
+ * anew. */
+static void drops_at_once(void **state)
+{
+	struct world w;
+	size_t seen;
+
+	(void)state;
+	world_init(&w, (struct manners){.read_max = 4096, .pause_ms = 5, .rcvbuf = 4096});
+	add_pods(&w, 0, 4000);
+	world_start(&w);
+	UNTIL(&w, w.peer.n_pods > 100);
+	conn_drop(w.c);
+	assert_int_equal(status(&w).state, CONN_IDLE);
+	assert_false(session_is_connected(w.s));
+	seen = w.peer.n_pods;
+	UNTIL(&w, w.fd < 0); /* a reset: what was not read is gone */
+	assert_false(w.eof);
+	assert_true(w.peer.n_pods < seen + 100);
+	turn(&w, 300);
+	assert_int_equal(w.accepted, 1);
+	w.m = (struct manners){.read_max = 65536};
+	conn_start(w.c);
+	UNTIL(&w, w.accepted == 2 && w.peer.n_pods == 4000 && session_at_rest(w.s));
+	assert_int_equal(status(&w).losses, 0);
+	conn_drop(w.c);
+	conn_drop(w.c);
+	assert_true(stop(&w) < 400 * MSEC);
+	world_done(&w);
+}
+
+/* While it stops, too: the stop ends then. */
+static void drops_while_it_stops(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w, (struct manners){.read_max = 0, .rcvbuf = 4096});
+	add_pods(&w, 0, 60000);
+	world_start(&w);
+	UNTIL(&w, session_output(w.s).n > 0);
+	conn_stop(w.c, 60 * SEC, on_stopped, &w);
+	turn(&w, 50);
+	assert_false(w.stopped);
+	conn_drop(w.c);
+	UNTIL(&w, w.stopped);
+	world_done(&w);
+}
+
+static void drops_in_every_state(void **state)
+{
+	(void)state;
+	for (int turns = 0; turns < 12; turns++) {
+		struct world w;
+		struct conn_opts o;
+
+		world_init(&w, (struct manners){.read_max = 65536});
+		add_pods(&w, 0, 100);
+		o = fast(&w, "localhost");
+		assert_int_equal(conn_new(&o, &w.c), 0);
+		for (int i = 0; i < 3; i++) {
+			conn_start(w.c);
+			for (int k = 0; k < turns; k++)
+				(void)event_base_loop(w.base, EVLOOP_NONBLOCK);
+			conn_drop(w.c);
+			assert_int_equal(status(&w).state, CONN_IDLE);
+		}
+		conn_start(w.c);
+		UNTIL(&w, session_is_connected(w.s) && session_at_rest(w.s));
+		assert_true(stop(&w) < 700 * MSEC);
+		world_done(&w);
+	}
+}
+
 /* At every moment of a start, and before it. */
 static void stops_in_every_state(void **state)
 {
@@ -610,6 +700,9 @@ int main(void)
 		cmocka_unit_test(reminds_of_a_reducer_that_is_down),
 		cmocka_unit_test(gives_up_on_silence),
 		cmocka_unit_test(stops_in_every_state),
+		cmocka_unit_test(drops_at_once),
+		cmocka_unit_test(drops_while_it_stops),
+		cmocka_unit_test(drops_in_every_state),
 		cmocka_unit_test(runs_on_a_busy_loop),
 	};
 

@@ -269,6 +269,25 @@ static void beats_when_idle(void **state)
 	world_done(&w);
 }
 
+/* Another heartbeat while it runs. */
+static void beats_as_it_is_told(void **state)
+{
+	const struct waiting_opts waiting = {.max = 10, .timeout = 10 * SEC};
+	struct world w;
+	uint64_t epochs;
+
+	(void)state;
+	world_init(&w);
+	begin(&w);
+	epochs = counters(&w).epochs;
+	session_tune(w.s, &waiting, 2 * SEC);
+	assert_int_equal(session_deadline(w.s), w.now + 2 * SEC);
+	w.now += 2 * SEC;
+	expect(&w, "heartbeat\n");
+	assert_int_equal(counters(&w).epochs, epochs);
+	world_done(&w);
+}
+
 /* ---- pods ------------------------------------------------------------------------------------ */
 
 #define WEB_NEW(uid, name, ip, version) \
@@ -537,6 +556,9 @@ static void announces_at_the_timeout_and_mends(void **state)
 	b.o.meta.n_owners = 0;
 	put_pod(&w, &b);
 	expect(&w, "new u1 ns/a owner=254:a: ip=0a000009 host=0 version='nginx:1'\n");
+	assert_int_equal(counters(&w).unresolved[MATCH_END_UNKNOWN], 2);
+	assert_int_equal(counters(&w).hops[2], 1); /* the Deployment */
+	assert_int_equal(counters(&w).hops[0], 1); /* orphaned */
 	inventory_delete_owner(w.v, STR("rs-1"), w.now);
 	assert_int_equal(inventory_owner_by_uid(w.v, STR("rs-1")), 0);
 	b.o.meta.n_owners = 1;
@@ -902,6 +924,61 @@ static void told_pods_that_died_meanwhile_are_not_told_again(void **state)
 	world_done(&w);
 }
 
+/* Another agent told of them: long dead ones are passed over, those of the last time are told. */
+static void the_long_dead_are_passed_over(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	put_replicaset(&w);
+	fill(&w, 0, 3);
+	drop_pod(&w, obj_uid(0).p);
+	w.now += 100 * SEC;
+	drop_pod(&w, obj_uid(1).p);
+	session_pass_dead(w.s, w.now);
+	w.now += SEC;
+	session_pass_dead(w.s, w.now - 60 * SEC);
+	w.now += 1000 * SEC;
+	(void)inventory_expire(w.v, w.now); /* the first one is gone, its id is free */
+	connect_peer(&w);
+	assert_int_equal(counters(&w).came_and_went, 1);
+	assert_int_equal(w.peer.news, 2);
+	assert_int_equal(w.peer.n_pods, 1);
+	drop_pod(&w, obj_uid(2).p);
+	session_pass_dead(w.s, NSEC_NEVER); /* connected: nothing is passed over */
+	settle(&w);
+	assert_int_equal(w.peer.deletes, 2);
+	world_done(&w);
+}
+
+/* One that was told before, and one that waited for its owner when the connection ended: nothing of
+ * either stays with the id. */
+static void what_was_passed_over_leaves_nothing(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	begin(&w);
+	fill(&w, 0, 1); /* waits for its ReplicaSet */
+	settle(&w);
+	assert_int_equal(counters(&w).waiting, 1);
+	session_disconnected(w.s);
+	drop_pod(&w, obj_uid(0).p);
+	w.now += 100 * SEC;
+	session_pass_dead(w.s, w.now);
+	assert_int_equal(counters(&w).waiting, 0);
+	w.now += 1000 * SEC;
+	assert_int_equal(inventory_expire(w.v, w.now), NSEC_NEVER);
+	put_replicaset(&w);
+	fill(&w, 7, 1); /* takes the freed id */
+	connect_peer(&w);
+	assert_int_equal(w.peer.n_pods, 1);
+	assert_int_equal(w.peer.news, 1);
+	world_done(&w);
+}
+
 /* Dead pods that wait for their owner, more than the bound. */
 static void dropped_pods_wait_no_more(void **state)
 {
@@ -1017,6 +1094,7 @@ static void converges(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(beats_as_it_is_told),
 		cmocka_unit_test(says_who_it_is),
 		cmocka_unit_test(tells_of_its_node),
 		cmocka_unit_test(beats_when_idle),
@@ -1027,6 +1105,8 @@ int main(void)
 		cmocka_unit_test(job_pods_belong_to_their_cronjob),
 		cmocka_unit_test(withdraws_what_has_no_address),
 		cmocka_unit_test(tells_of_those_that_came_and_went),
+		cmocka_unit_test(the_long_dead_are_passed_over),
+		cmocka_unit_test(what_was_passed_over_leaves_nothing),
 		cmocka_unit_test(dead_pods_wait_too),
 		cmocka_unit_test(announces_at_the_timeout_and_mends),
 		cmocka_unit_test(stops_waiting_at_the_end),
