@@ -11,7 +11,7 @@
 
 #include "base/mem.h"
 #include "core/core.h"
-#include "tests/bench/population.h"
+#include "tests/lib/population.h"
 #include "tests/lib/gen.h"
 
 #include <assert.h>

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "decode/decode.h"
-#include "tests/bench/population.h"
+#include "tests/lib/population.h"
 
 #include <assert.h>
 #include <stdio.h>

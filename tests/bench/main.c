@@ -12,9 +12,10 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } benches[] = {
-	{"decode", bench_decode},
-	{"generated", bench_generated},
-	{"cluster", bench_cluster},
+	{"decode", bench_decode}, {"generated", bench_generated}, {"cluster", bench_cluster},
+	{"ends", bench_ends},	  {"drain", bench_drain},	  {"flows", bench_flows},
+	{"udp", bench_udp},	  {"store", bench_store},	  {"tree", bench_tree},
+	{"graph", bench_graph},	  {"sqlite", bench_sqlite},	  {"vector", bench_vector},
 };
 
 int main(int argc, char **argv)
