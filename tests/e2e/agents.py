@@ -144,9 +144,11 @@ class Agent:
 
     def start(self):
         env = {k: v for k, v in os.environ.items()
-               if not k.startswith(("KINDRED_", "EBPF_NET_", "KUBE", "NODE_NAME", "K8S_"))
+               if not k.startswith(("KINDRED_", "EBPF_NET_", "KUBE", "NODE_NAME", "K8S_", "POD_"))
                and k.lower() not in ("http_proxy", "https_proxy", "all_proxy")}
         env["K8S_COLLECTOR_HOSTNAME"] = self.name
+        env["KINDRED_FLOWS"] = "off"  # what is held here is pods; flows have their own rig
+        env["KINDRED_START_JITTER"] = "0s"
         env.update(self.env)
         self.proc = self.cluster.run("agent-" + self.name, [
             self.reducer.kindred, "agent", "--intake-host", "127.0.0.1",

@@ -222,6 +222,20 @@ class Cluster:
                                 e.get("userAgent", "")))
         return out
 
+    def answers(self, user, since=0):
+        """(verb, group, resource, namespace, name, code) of each request of a user that was answered."""
+        out = []
+        with open(self.path("audit.log"), "rb") as f:
+            f.seek(since)
+            for line in f:
+                e = json.loads(line)
+                if e["stage"] != "ResponseComplete" or e["user"]["username"] != user:
+                    continue
+                r = e.get("objectRef", {})
+                out.append((e["verb"], r.get("apiGroup", ""), r.get("resource", e["requestURI"]),
+                            r.get("namespace", ""), r.get("name", ""), e["responseStatus"]["code"]))
+        return out
+
     def requests_mark(self):
         try:
             return os.path.getsize(self.path("audit.log"))

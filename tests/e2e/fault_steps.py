@@ -190,11 +190,13 @@ class FaultSteps(Stage):
         self.check(seconds=20)
 
     def step_gentle(self):
-        """node agents have asked only for their node's pods and single owners"""
+        """node agents have asked only for their node's pods and single owners; leases are written"""
         bad = []
         for who, verb, uri, program in self.cluster.requests():
             if not program.startswith("kindred/"):
                 bad.append((who, program, uri))
+            if verb not in ("get", "list", "watch") and "/leases" not in uri:
+                bad.append((who, verb, uri))
             if not who.startswith("node-agent-"):
                 continue
             where = uri.split("?")[0]

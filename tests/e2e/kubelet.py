@@ -40,7 +40,7 @@ class Node:
         return {
             "kind": "Node", "apiVersion": "v1",
             "metadata": {"name": self.name, "labels": {
-                "kubernetes.io/hostname": self.name,
+                "kubernetes.io/hostname": self.name, "kubernetes.io/os": "linux",
                 "topology.kubernetes.io/zone": "zone-%d" % self.index,
                 "node.kubernetes.io/instance-type": "played.large"}},
             "spec": {"providerID": "played:///zone-%d/%s" % (self.index, self.name)},

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The end-to-end test: real etcd, kube-apiserver and kube-controller-manager,
-# the agent and the reducer of the given binary. See README.md here.
+# the agent and the reducer of the given binary, and what deploy/ has. See
+# README.md here.
 #
 #   tests/e2e/run.sh [KINDRED]        default build/kindred
 set -eu
@@ -53,6 +54,17 @@ build() {
 	cd "$root"
 }
 
+# Into $1, beside the servers: what people apply manifests with. 0 when it is there.
+build_kubectl() {
+	[ ! -x "$1/kubectl" ] || return 0
+	command -v go >/dev/null || return 1
+	(
+		export CGO_ENABLED=0 GOFLAGS="${GOFLAGS:+$GOFLAGS }-p=2 -mod=readonly -buildvcs=false"
+		cd "$here/apiserver" && go build -trimpath -o "$1/kubectl.new" -ldflags "-s -w" \
+			k8s.io/kubernetes/cmd/kubectl >"$1/kubectl.log" 2>&1 && mv "$1/kubectl.new" "$1/kubectl"
+	)
+}
+
 command -v python3 >/dev/null || skip "python3 is not installed"
 command -v openssl >/dev/null || skip "openssl is not installed"
 [ -x "$kindred" ] || { echo "e2e: $kindred is missing; run make first" >&2; exit 2; }
@@ -76,4 +88,17 @@ else
 fi
 
 tested=$(python3 -B "$here/truth_test.py" 2>&1) || { echo "$tested"; exit 1; }
-exec python3 -B "$here/scenario.py" --bin "$bin" --kindred "$kindred"
+r=0
+python3 -B "$here/scenario.py" --bin "$bin" --kindred "$kindred" || r=$?
+[ "$r" -le 1 ] || exit "$r"
+
+# The chart and the manifests.
+if ! python3 -c 'import yaml' 2>/dev/null; then
+	echo "e2e: skipped: deploy: no python3 with yaml"
+elif helm=$(sh "$root/tests/deploy/helm.sh"); then
+	build_kubectl "$bin" 2>/dev/null || echo "e2e: no kubectl was built: that of the system is taken, or none"
+	python3 -B "$here/deploy.py" --bin "$bin" --kindred "$kindred" --helm "$helm" || r=$?
+else
+	echo "e2e: skipped: deploy: $helm"
+fi
+exit "$r"

@@ -15,6 +15,7 @@ import time
 import traceback
 
 from fault_steps import FaultSteps
+from leader_steps import LeaderSteps
 from rig import Failure, Skip
 from workload_steps import WorkloadSteps
 
@@ -22,11 +23,11 @@ ORDER = """
     first_state scaling rollout same_name live_pod jobs short_lives adoption custom_owners
     follow_owners other_ways owner_gone_first cron_fires connections_cut reducer_restart
     apiserver_killed apiserver_unchanged compaction etcd_stalls token_rotation
-    missing_permission namespace_granted namespace_teardown agent_restart gentle clean_stop
+    missing_permission namespace_granted namespace_teardown agent_restart leader gentle clean_stop
 """.split()
 
 
-class Scenario(WorkloadSteps, FaultSteps):
+class Scenario(WorkloadSteps, FaultSteps, LeaderSteps):
     pass
 
 

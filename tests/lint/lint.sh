@@ -30,11 +30,21 @@ tidy() {
 }
 
 scripts() {
-	find .ci tests -type f \( -name '*.sh' -o -name run \) -not -path '*/apiserver/*' -print0 |
+	find .ci deploy tests -type f \( -name '*.sh' -o -name run \) -not -path '*/apiserver/*' -print0 |
 		xargs -0 shellcheck -S warning
 }
 
+# In an archive the first of two functions of one name wins, whoever is meant, and nobody says so.
+twice() {
+	local names
+	names=$(nm --defined-only "$(dirname "$KINDRED")/libkindred.a" 2>/dev/null |
+		awk '$2 ~ /^[TDRB]$/ { print $3 }' | sort | uniq -d)
+	[ -z "$names" ] || printf '%s is defined twice\n' $names
+	[ -z "$names" ]
+}
+
 files=("$@")
+check "names" twice
 check rooms bash tests/lint/rules.sh .
 version=$(clang-format --version 2>/dev/null | sed -n 's/.*version \([0-9]*\).*/\1/p')
 case $version in
@@ -54,5 +64,11 @@ else
 fi
 if [ -f README.md ]; then
 	check "README's options" bash tests/lint/readme.sh --check "$KINDRED" README.md
+	check "README's metrics" bash tests/lint/metrics.sh --check "$KINDRED" README.md
+fi
+if command -v python3 >/dev/null; then
+	check "the chart's options" python3 deploy/helm/options.py --check "$KINDRED"
+else
+	echo "lint: the chart's options: skipped, python3 is not installed"
 fi
 exit "$bad"

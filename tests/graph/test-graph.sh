@@ -1,0 +1,66 @@
+#!/bin/bash
+# The recorded cluster, played through: the edges that the agent tells are those that edges.py finds.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+O=${O:-build}
+case $O in /*) ;; *) O=$root/$O ;; esac
+if ! command -v python3 >/dev/null; then
+	echo "skipped: no python3 (cannot run here)"
+	echo "0 passed, 0 failed, 1 skipped"
+	exit 0
+fi
+
+work=$(mktemp -d)
+pids=()
+finish() {
+	for p in "${pids[@]}"; do kill "$p" 2>/dev/null; done
+	rm -rf "$work"
+}
+trap finish EXIT
+
+wait_for() { # SECONDS COMMAND...
+	local end=$((SECONDS + $1))
+	shift
+	while ! "$@"; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.2
+	done
+}
+
+"$O/kube-replay" "$root/tests/fixtures/recorded" --objects "$root/tests/fixtures/objects" --speed 0 \
+	--port-file "$work/port" >"$work/replay.log" 2>&1 &
+pids+=($!)
+wait_for 60 test -s "$work/port" || {
+	cat "$work/replay.log"
+	exit 1
+}
+"$O/kindred" agent --api-server "http://127.0.0.1:$(cat "$work/port")" --scope cluster --flows off \
+	--exclude-namespaces kube-node-lease --whole secrets,configmaps \
+	--intake-host 127.0.0.1 --intake-port 1 --start-jitter 0s \
+	--graph "jsonl:$work/graph" --events "jsonl:$work/events" >"$work/agent.log" 2>&1 &
+agent=$!
+pids+=("$agent")
+
+# Quiet for three seconds after all kinds are there: the end of the recording.
+quiet() {
+	local before
+	grep -qs 'resources: .*: synced' "$work/agent.log" || return 1
+	before=$(cat "$work/graph" "$work/events" | wc -c)
+	sleep 3
+	[ "$before" -gt 0 ] && [ "$before" = "$(cat "$work/graph" "$work/events" | wc -c)" ]
+}
+wait_for 180 quiet || {
+	tail -n 20 "$work/agent.log"
+	echo "0 passed, 1 failed, 0 skipped"
+	exit 1
+}
+kill "$agent"
+wait "$agent"
+if python3 "$here/edges.py" "$work/events" "$work/graph"; then
+	echo "1 passed, 0 failed, 0 skipped"
+else
+	tail -n 5 "$work/agent.log"
+	echo "0 passed, 1 failed, 0 skipped"
+	exit 1
+fi

@@ -1,0 +1,5 @@
+
+void f(void)
+{
+	log_warn("a secret: %s", text);
+}

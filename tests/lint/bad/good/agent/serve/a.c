@@ -1,0 +1,1 @@
+#include "sink/jsonl/line.h"

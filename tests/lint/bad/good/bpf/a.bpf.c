@@ -1,0 +1,3 @@
+#include "kernel.h"
+
+#include <bpf/bpf_helpers.h>

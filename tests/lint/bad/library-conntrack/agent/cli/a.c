@@ -1,0 +1,1 @@
+#include <linux/netfilter/nfnetlink_conntrack.h>

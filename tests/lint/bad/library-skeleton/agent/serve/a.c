@@ -1,0 +1,1 @@
+#include <bpf/skel_internal.h>

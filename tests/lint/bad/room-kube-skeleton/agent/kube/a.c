@@ -1,0 +1,1 @@
+#include "bpf/tcp.skel.h"

@@ -1,0 +1,2 @@
+
+#include "sink/sqlite/worker.h"

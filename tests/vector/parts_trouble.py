@@ -1,0 +1,169 @@
+"""What happens to the agent and its databases: another leader, a database that is away, a disk that
+is full or not writable."""
+
+import os
+import shutil
+import subprocess
+import time
+
+import make
+import rig as r
+
+
+def leader(rig):
+    """A successor on an empty disk asks the database what it holds."""
+    api = r.Replay(rig)
+    db = r.Fake(rig, "qdrant", keep=True)
+    args = ("--vector", "qdrant:" + db.url, "--embed", "hash:384")
+    agent = r.Agent(rig, api, *args)
+    api.put(*[make.config_map("many-%d" % i, "shop", labels={"n": str(i)}) for i in range(100)])
+
+    def holds():
+        return r.qdrant_rows(db)
+
+    rig.compare("documents equal the cluster's objects", holds, api, agent.settled)
+    agent.end()
+    for i in range(50):
+        api.drop("v1", "ConfigMap", "many-%d" % i, "shop")
+    api.put(make.config_map("many-70", "shop", labels={"n": "seventy"}))
+    db.clear()
+    agent = r.Agent(rig, api, *args)
+    rig.compare("the successor's equal them, too", holds, api, agent.settled)
+    s = agent.sink()
+    rig.checks.test("it has embedded what had changed alone",
+                    (s["embedded"], s["upserts"], s["payloads"]) == (1, 1, 0) or [s])
+    rig.checks.test("and pruned the fifty", s["deletes"] == 50 or [s])
+    writes = [q["path"] for q in db.requests() if q["method"] == "PUT" or "delete" in q["path"]]
+    rig.checks.test("in two requests", len(writes) == 2 or writes)
+    rig.checks.test("no complaints", db.complaints())
+
+    # Another cluster's agent in the same collection is left alone, and leaves alone.
+    other = r.Agent(rig, api, *args, "--cluster-name", "blue")
+    rig.compare("two clusters share a collection", lambda: {
+        i: d for i, d in holds().items() if d["cluster"] == "blue"}, api, other.settled,
+        cluster="blue")
+    other.end()
+    other = r.Agent(rig, api, *args, "--cluster-name", "blue")
+    rig.checks.test("a restart of the second one writes nothing, too",
+                    bool(r.until(other.settled)) and other.idle() == [] or [other.idle()])
+    other.end()
+    agent.json("/api/v1/resync", "POST")
+    r.until(agent.settled)
+    rig.checks.test("and do not prune each other",
+                    len(holds()) == 2 * len([d for d in holds().values() if not d["cluster"]]))
+
+
+def away(rig):
+    """A database that is away costs marks, not memory."""
+    api = r.Replay(rig)
+    db = r.Fake(rig, "qdrant")
+    agent = r.Agent(rig, api, "--vector", "qdrant:" + db.url, "--embed", "hash:384")
+    api.put(*[make.config_map("busy-%d" % i, "shop") for i in range(100)])
+
+    def holds():
+        return r.qdrant_rows(db)
+
+    rig.compare("documents equal the cluster's objects", holds, api, agent.settled)
+    db.fault(times=0, cut=True)
+
+    def change(n):
+        api.put(*[make.config_map("busy-%d" % i, "shop", labels={"turn": "%06d" % n})
+                  for i in range(100)])
+
+    change(0)
+    r.until(lambda: (agent.sink() or {}).get("health") == "failing")
+    first = agent.sink()
+    for n in range(1, 30):
+        change(n)
+        time.sleep(0.05)
+    time.sleep(0.5)
+    s = agent.sink()
+    rig.checks.test("it is said that the database is away", s["health"] == "failing" and
+                    s["reason"] != "" or [s])
+    rig.checks.test("what waits are the objects, not their changes",
+                    s["waiting"] + s["ready"] <= 101 or [s])
+    rig.checks.test("memory does not grow with changes", s["bytes"] <= first["bytes"] or
+                    [first["bytes"], s["bytes"]])
+    for i in range(50, 100):
+        api.drop("v1", "ConfigMap", "busy-%d" % i, "shop")
+    db.clear()
+    rig.compare("equal when it is back", holds, api, agent.settled)
+
+
+def told(reducer):
+    with open(reducer.log_path, "rb") as f:
+        return f.read()
+
+
+def start_reducer(rig):
+    port = rig.path("reducer.port")
+    p = r.Process([rig.bin("kindred"), "reducer", "--listen", "127.0.0.1:0", "--port-file", port,
+                   "--json"], rig.path("reducer.log"))
+    rig.own(p)
+    return p, r.wait_port(p, port)
+
+
+def pod(name):
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": make.meta(name, "shop"),
+            "spec": {"nodeName": "node-1", "containers": [make.container("main", "app:1")]},
+            "status": {"phase": "Running", "podIP": "10.9.9.%d" % (len(name) % 250),
+                       "podIPs": [{"ip": "10.9.9.%d" % (len(name) % 250)}],
+                       "containerStatuses": [{"name": "main", "image": "app:1", "imageID": "app@1",
+                                              "containerID": "containerd://" + "ab" * 32,
+                                              "state": {"running": {}}}]}}
+
+
+def open_folders(rig):
+    """An agent that is nobody has to come to its folder."""
+    for folder in (os.path.dirname(rig.work), rig.work):
+        os.chmod(folder, 0o777)
+
+
+def store_trouble(rig, api, what, wrap, folder, mend):
+    """From its start on the agent cannot write its store, until it is mended."""
+    reducer, port = start_reducer(rig)
+    db = folder + "/store.db"
+    agent = r.Agent(rig, api, "--intake-port", str(port), "--vector", "sqlite:" + db, "--embed",
+                    "hash:1024", wrap=wrap)
+    s = r.until(lambda: agent.proc.poll() is not None or
+                (agent.sink() or {}).get("health") in ("failing", "refused") and agent.sink(), 30)
+    words = s["reason"] if isinstance(s, dict) else ""
+    rig.checks.test(what + ": said in words, with the file", db in words and
+                    any(w in words for w in ("full", "ermission", "I/O", "larger")) or
+                    [s, agent.log()])
+    name = "witness-" + what
+    api.put(pod(name))
+    rig.checks.test(what + ": the rest goes on",
+                    bool(r.until(lambda: name.encode() in told(reducer), 20)) or [agent.log()])
+    mend(agent)
+    agent.json("/api/v1/resync", "POST")    # else it is tried again after a minute
+    rig.compare(what + ": equal when it is mended", lambda: r.sqlite_rows(db), api, agent.settled)
+    rig.checks.test(what + ": the agent ends with exit code 0", agent.end(r.signal.SIGTERM) == 0)
+
+
+def disk(rig):
+    api = r.Replay(rig)
+    open_folders(rig)
+
+    def unlimited(agent):
+        subprocess.run(["prlimit", "--pid", str(agent.proc.pid), "--fsize=unlimited:unlimited"],
+                       check=True)
+
+    for what, most in (("full", 300000), ("full-at-once", 0)):
+        folder = rig.path(what)
+        os.mkdir(folder)
+        if shutil.which("prlimit"):
+            store_trouble(rig, api, what, ("prlimit", "--fsize=%d:unlimited" % most), folder,
+                          unlimited)
+        else:
+            rig.checks.skip(what, "no prlimit (cannot run here)")
+    wrap = ()
+    if os.geteuid() == 0:
+        if not shutil.which("setpriv"):
+            rig.checks.skip("read-only", "no setpriv (cannot run here)")
+            return
+        wrap = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+    folder = rig.path("read-only")
+    os.mkdir(folder)
+    os.chmod(folder, 0o555)
+    store_trouble(rig, api, "read-only", wrap, folder, lambda _: os.chmod(folder, 0o777))
