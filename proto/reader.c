@@ -307,18 +307,3 @@ struct wire_error wire_reader_error(const struct wire_reader *r)
 {
 	return r->error;
 }
-
-bool wire_reader_past_first(const struct wire_reader *r)
-{
-	return r->state != STATE_FIRST && r->base + r->told > 0;
-}
-
-bool wire_reader_compressed(const struct wire_reader *r)
-{
-	return r->state == STATE_LZ4;
-}
-
-uint64_t wire_reader_bytes(const struct wire_reader *r)
-{
-	return r->taken;
-}

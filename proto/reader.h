@@ -60,8 +60,3 @@ int wire_reader_next(struct wire_reader *r, struct str *in, struct wire_event *r
 int wire_reader_end(struct wire_reader *r);
 /* What was wrong; after -EBADMSG only. */
 struct wire_error wire_reader_error(const struct wire_reader *r);
-/* Whether the first message was taken, and whether LZ4 follows it. */
-bool wire_reader_past_first(const struct wire_reader *r);
-bool wire_reader_compressed(const struct wire_reader *r);
-/* Bytes taken so far, as they came. */
-uint64_t wire_reader_bytes(const struct wire_reader *r);
