@@ -54,6 +54,7 @@ class Rig:
         self.index, self.read = {}, 0       # flow key -> its events, in order
         self.over = {}                      # local address and port -> the last events of flows
         self.lost = []
+        self.gone = set()                   # flows whose end the agent does not have
         checks.where = name
         try:
             self.world = World(programs["actor"], hierarchies)
@@ -202,15 +203,25 @@ class Rig:
                 out.append("%s is %r, not %r" % (key, at, value))
         return out
 
+    def excused(self, truth, row):
+        """The agent lost this end, or does not tell it until the socket's address comes again, and the
+        kernel skipped a run of its program for this one, too. One timer may end several."""
+        if row and row.get("reason") != "close_lost":
+            return False
+        self.gone.add(tuple(truth[k] for k in ("tag", "role", "local_port", "remote", "remote_port")))
+        return len(self.gone) <= self.agent.skipped()
+
     def compare(self, truth, want, seconds=PATIENCE):
         """Problems of one flow: its bytes, retransmits and whatever else is wanted."""
         row = self.last(truth, seconds)
+        if self.excused(truth, row):
+            return []
         name = "%s %s %s:%s>%s:%s" % (truth["tag"], truth["role"], truth["local"],
                                       truth["local_port"], truth["remote"], truth["remote_port"])
-        if not row:
-            return ["%s: no end; events: %s%s" % (
-                name, [r["event"] for r in self.events(truth)],
-                "; lost: %s" % self.lost if self.lost else "")]
+        if not row or row.get("reason") == "close_lost":
+            return ["%s: no end; events: %s; lost: %s; ends not had: %d, runs skipped: %d" % (
+                name, [r["event"] for r in self.events(truth)], self.lost, len(self.gone),
+                self.agent.skipped())]
         full = {"bytes_sent": truth["written"] - truth["outq"],
                 "bytes_received": truth["read"] + truth["unread"],
                 "retransmits": retransmits(truth),
