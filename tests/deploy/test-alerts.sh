@@ -3,8 +3,7 @@
 # kind of sink.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-o=${O:-build}
-case $o in /*) ;; *) o=$PWD/$o ;; esac
+. tests/lib/script.sh
 work=$(mktemp -d)
 pids=()
 finish() {
@@ -13,12 +12,6 @@ finish() {
 	rm -rf "$work"
 }
 trap finish EXIT
-
-skip() {
-	echo "skipped: $1 (cannot run here)"
-	echo '0 passed, 0 failed, 1 skipped'
-	exit 77
-}
 
 python3 -c 'import yaml' 2>/dev/null || skip 'no python3 with yaml'
 promtool=$(sh tests/deploy/promtool.sh)

@@ -5,15 +5,8 @@
 # layer in memory.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-o=${O:-build}
-case $o in /*) ;; *) o=$PWD/$o ;; esac
+. tests/lib/script.sh
 PATH=$PATH:/usr/sbin:/sbin
-
-skip() {
-	echo "skipped: $1 (cannot run here)"
-	echo '0 passed, 0 failed, 1 skipped'
-	exit 77
-}
 
 [ -z "${SAN:-}" ] || skip 'a package is of a release build'
 [ "$(id -u)" = 0 ] || skip 'not root'

@@ -2,14 +2,7 @@
 # The systemd unit (unit.py). test-deb.sh starts the program as it says.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-o=${O:-build}
-case $o in /*) ;; *) o=$PWD/$o ;; esac
-
-skip() {
-	echo "skipped: $1 (cannot run here)"
-	echo '0 passed, 0 failed, 1 skipped'
-	exit 77
-}
+. tests/lib/script.sh
 
 python3 -c 'import yaml' 2>/dev/null || skip 'no python3 with yaml'
 command -v systemd-analyze >/dev/null || skip 'no systemd-analyze'

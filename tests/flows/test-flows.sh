@@ -7,14 +7,7 @@
 # numbers.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-o=${O:-build}
-case $o in /*) ;; *) o=$PWD/$o ;; esac
-
-skip() {
-	echo "skipped: $1 (cannot run here)"
-	echo '0 passed, 0 failed, 1 skipped'
-	exit 77
-}
+. tests/lib/script.sh
 
 for tool in python3 unshare setpriv nsenter ip nft bpftool; do
 	command -v "$tool" >/dev/null || skip "no $tool"

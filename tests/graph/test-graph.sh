@@ -1,15 +1,9 @@
 #!/bin/bash
 # The recorded cluster, played through: the edges that the agent tells are those that edges.py finds.
 set -u
-here=$(cd "$(dirname "$0")" && pwd)
-root=$(cd "$here/../.." && pwd)
-O=${O:-build}
-case $O in /*) ;; *) O=$root/$O ;; esac
-if ! command -v python3 >/dev/null; then
-	echo "skipped: no python3 (cannot run here)"
-	echo "0 passed, 0 failed, 1 skipped"
-	exit 0
-fi
+cd "$(dirname "$0")/../.." || exit 1
+. tests/lib/script.sh
+command -v python3 >/dev/null || skip 'no python3'
 
 work=$(mktemp -d)
 pids=()
@@ -28,14 +22,14 @@ wait_for() { # SECONDS COMMAND...
 	done
 }
 
-"$O/kube-replay" "$root/tests/fixtures/recorded" --objects "$root/tests/fixtures/objects" --speed 0 \
+"$o/kube-replay" tests/fixtures/recorded --objects tests/fixtures/objects --speed 0 \
 	--port-file "$work/port" >"$work/replay.log" 2>&1 &
 pids+=($!)
 wait_for 60 test -s "$work/port" || {
 	cat "$work/replay.log"
 	exit 1
 }
-"$O/kindred" agent --api-server "http://127.0.0.1:$(cat "$work/port")" --scope cluster --flows off \
+"$o/kindred" agent --api-server "http://127.0.0.1:$(cat "$work/port")" --scope cluster --flows off \
 	--exclude-namespaces kube-node-lease --whole secrets,configmaps \
 	--intake-host 127.0.0.1 --intake-port 1 --start-jitter 0s \
 	--graph "jsonl:$work/graph" --events "jsonl:$work/events" >"$work/agent.log" 2>&1 &
@@ -57,7 +51,7 @@ wait_for 180 quiet || {
 }
 kill "$agent"
 wait "$agent"
-if python3 "$here/edges.py" "$work/events" "$work/graph"; then
+if python3 tests/graph/edges.py "$work/events" "$work/graph"; then
 	echo "1 passed, 0 failed, 0 skipped"
 else
 	tail -n 5 "$work/agent.log"

@@ -10,8 +10,8 @@
 #include <cmocka.h>
 // clang-format on
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
+#include <ftw.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -73,18 +73,12 @@ int rig_setup(void **state)
 	return 0;
 }
 
-static void remove_folder(const char *folder)
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *at)
 {
-	DIR *d = opendir(folder);
-	char path[PATH_MAX];
-
-	for (struct dirent *e; d && (e = readdir(d));) {
-		(void)snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
-		(void)unlink(path);
-	}
-	if (d)
-		(void)closedir(d);
-	(void)rmdir(folder);
+	(void)st;
+	(void)flag;
+	(void)at;
+	return remove(path);
 }
 
 int rig_teardown(void **state)
@@ -96,7 +90,7 @@ int rig_teardown(void **state)
 		return 0;
 	truth_done(&rig->truth);
 	told_done(&rig->told);
-	remove_folder(rig->folder);
+	(void)nftw(rig->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	free(rig);
 	*state = NULL;
 	return 0;
