@@ -1,5 +1,6 @@
 #include "core/attribute.h"
 
+#include "match/memo.h"
 #include "peers/peers.h"
 
 #include <errno.h>
@@ -46,7 +47,9 @@ int attribute_new(const struct attribute_opts *o, struct attribute **ret)
 		return -ENOMEM;
 	a->opts = *o;
 	a->opts.scope.inventory = o->inventory;
-	r = inventory_cursor_add(o->inventory, NULL, NULL, &a->cursor);
+	r = end_memo_new(&a->opts.scope.memo);
+	if (r == 0)
+		r = inventory_cursor_add(o->inventory, NULL, NULL, &a->cursor);
 	if (r < 0) {
 		attribute_free(&a);
 		return r;
@@ -62,6 +65,7 @@ void attribute_free(struct attribute **ap)
 	if (!a)
 		return;
 	inventory_cursor_remove(a->opts.inventory, &a->cursor);
+	end_memo_free(&a->opts.scope.memo);
 	free(a);
 	*ap = NULL;
 }

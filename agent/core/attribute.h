@@ -21,7 +21,7 @@ struct attribute;
 struct attribute_opts {
 	struct flows *flows;
 	struct inventory *inventory; /* written to only through its cursor */
-	struct end_scope scope;	     /* its inventory is filled in here; the rest is borrowed */
+	struct end_scope scope; /* inventory and memo are filled in here; the rest is borrowed */
 };
 
 /* 0, -ENOMEM, or -EMSGSIZE (no place for another cursor). */

@@ -1,6 +1,7 @@
 #include "match/end.h"
 
 #include "base/mem.h"
+#include "match/memo.h"
 #include "match/who.h"
 #include "peers/peers.h"
 
@@ -119,14 +120,16 @@ static struct who who_here(const struct end_scope *s)
 			    .wall_offset = s->wall_offset};
 }
 
+/* *ret_settled: from when on every flow's answer is this one; NSEC_NEVER: another's may differ. */
 static pod_id pod_at_address(const struct end_scope *s, const struct addr *ip, nsec_t start,
-			     unsigned int flags, enum unknown_reason *ret_why)
+			     unsigned int flags, nsec_t *ret_settled, enum unknown_reason *ret_why)
 {
 	struct inv_claim c[WHO_MAX_CLAIMS];
 	uint32_t n = inventory_pod_claims(s->inventory, ip, c, WHO_MAX_CLAIMS);
 	const struct who w = who_here(s);
 
 	*ret_why = UNKNOWN_NONE;
+	*ret_settled = who_settled(&w, c, n);
 	return n ? who_had(&w, c, n, start, flags, ret_why) : 0;
 }
 
@@ -134,20 +137,25 @@ pod_id end_pod_at(const struct end_scope *s, const struct addr *ip, nsec_t start
 		  unsigned int flags)
 {
 	enum unknown_reason why;
+	nsec_t settled;
 
-	return flags & END_OVERDUE ? pod_at_address(s, ip, start, flags, &why) : 0;
+	return flags & END_OVERDUE ? pod_at_address(s, ip, start, flags, &settled, &why) : 0;
 }
 
-/* True: `ret` is filled, with a name or with why there is none. */
-static bool remote_pod(const struct end_scope *s, const struct addr *ip, nsec_t start,
+/* True: `ret` is filled, with a name or with why there is none. What is said only because the feed
+ * has nobody is not kept: of later flows it may say otherwise. */
+static bool remote_pod(const struct end_scope *s, const struct end_memo_key *k, nsec_t start,
 		       unsigned int flags, struct end_text *t, struct flow_end *ret)
 {
 	enum unknown_reason why;
-	pod_id id = pod_at_address(s, ip, start, flags, &why);
+	nsec_t settled;
+	pod_id id = pod_at_address(s, k->ip, start, flags, &settled, &why);
 
 	if (id) {
 		(void)name_pod(s, id, true, t, ret);
 		ret->known_by = KNOWN_ADDRESS;
+		if (settled <= start && !k->by_peers)
+			end_memo_keep(s->memo, k, settled, t, ret);
 		return true;
 	}
 	if (why == UNKNOWN_NONE)
@@ -235,7 +243,7 @@ static void name_peer(const struct end_scope *s, uint32_t id, unsigned int flags
 }
 
 /* The whole cluster, as it was told of until `settle` after the start: as above. False: nobody. */
-static bool remote_peer(const struct end_scope *s, const struct addr *ip, nsec_t start,
+static bool remote_peer(const struct end_scope *s, const struct end_memo_key *key, nsec_t start,
 			unsigned int flags, struct end_text *t, struct flow_end *ret)
 {
 	static const enum kind order[] = {KIND_POD, KIND_NODE, KIND_SERVICE};
@@ -248,11 +256,14 @@ static bool remote_peer(const struct end_scope *s, const struct addr *ip, nsec_t
 	enum unknown_reason why;
 
 	for (size_t k = 0; k < ARRAY_SIZE(order); k++) {
-		const uint32_t n = peers_claims(s->peers, ip, order[k], c, WHO_MAX_CLAIMS);
+		const uint32_t n = peers_claims(s->peers, key->ip, order[k], c, WHO_MAX_CLAIMS);
 		const uint32_t id = n ? who_had(&w, c, n, start, flags, &why) : 0;
+		const nsec_t settled = who_settled(&w, c, n);
 
 		if (id) {
 			name_peer(s, id, flags, t, ret);
+			if (order[k] == KIND_POD && settled <= start)
+				end_memo_keep(s->memo, key, settled, t, ret);
 			return true;
 		}
 		if (n && why != UNKNOWN_NONE) {
@@ -331,33 +342,46 @@ void end_host(const struct end_scope *s, struct flow_end *ret)
 				 .workload_kind = STR("Node")};
 }
 
+static uint64_t edition_of(const struct end_scope *s)
+{
+	return inventory_edition(s->inventory) + (s->peers ? peers_edition(s->peers) : 0);
+}
+
+/* An address elsewhere, of a flow whose time has come. */
+static void remote_address(const struct end_scope *s, const struct addr *ip, nsec_t start,
+			   unsigned int flags, struct end_text *t, struct flow_end *ret)
+{
+	const struct end_memo_key k = {
+		.ip = ip,
+		.edition = edition_of(s),
+		.by_peers = s->peers && peers_knows(s->peers, start, settle_of(s)) == PEERS_KNOWS};
+
+	if (s->peers && !k.by_peers && !(flags & END_LATE)) {
+		unknown(UNKNOWN_PENDING, ret);
+		return;
+	}
+	if (end_memo_find(s->memo, &k, start, t, ret))
+		return;
+	if (k.by_peers && remote_peer(s, &k, start, flags, t, ret))
+		return;
+	if (remote_pod(s, &k, start, flags, t, ret) || remote_place(s, ip, start, flags, ret))
+		return;
+	unknown(why_nobody(s, start), ret);
+}
+
 void end_remote(const struct end_scope *s, const struct addr *ip, nsec_t start, unsigned int flags,
 		struct end_text *t, struct flow_end *ret)
 {
-	if (end_is_host(s, ip) && !(flags & END_INBOUND)) {
+	const bool host = end_is_host(s, ip);
+
+	if (host && !(flags & END_INBOUND))
 		end_host(s, ret);
-		return;
-	}
-	if (!(flags & END_OVERDUE)) {
+	else if (!(flags & END_OVERDUE))
 		unknown(UNKNOWN_PENDING, ret);
-		return;
-	}
-	if (end_is_host(s, ip)) {
+	else if (host)
 		unknown(UNKNOWN_TRANSLATED, ret);
-		return;
-	}
-	if (end_is_loopback(ip)) {
+	else if (end_is_loopback(ip))
 		unknown(UNKNOWN_ADDRESS, ret);
-		return;
-	}
-	if (s->peers && peers_knows(s->peers, start, settle_of(s)) == PEERS_KNOWS) {
-		if (remote_peer(s, ip, start, flags, t, ret))
-			return;
-	} else if (s->peers && !(flags & END_LATE)) {
-		unknown(UNKNOWN_PENDING, ret);
-		return;
-	}
-	if (remote_pod(s, ip, start, flags, t, ret) || remote_place(s, ip, start, flags, ret))
-		return;
-	unknown(why_nobody(s, start), ret);
+	else
+		remote_address(s, ip, start, flags, t, ret);
 }

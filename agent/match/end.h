@@ -41,12 +41,14 @@
 
 #define END_SETTLE NSEC_PER_SEC /* end_scope.settle 0 */
 
+struct end_memo;
 struct peers;
 
 struct end_scope {
 	const struct inventory *inventory;
 	const struct peers *peers; /* node scope: the rest of the cluster; NULL: not known */
 	const struct match_policy *policy;
+	struct end_memo *memo;	  /* of remote ends; NULL: each is looked up anew */
 	bool node_scope;	  /* an address nobody has is "not on this node" */
 	bool unsynced;		  /* cluster scope: the first list of pods is not whole yet */
 	struct str node;	  /* this node's name; may be empty */

@@ -100,6 +100,11 @@ static bool had_for_long(const struct inv_claim *c, uint32_t n, nsec_t start)
 	return n == 1 && c[0].to == NSEC_NEVER && c[0].from + LONG <= start;
 }
 
+nsec_t who_settled(const struct who *w, const struct inv_claim *c, uint32_t n)
+{
+	return n == 1 && c[0].to == NSEC_NEVER ? MAX(c[0].from, w->since) : NSEC_NEVER;
+}
+
 uint32_t who_had(const struct who *w, const struct inv_claim *c, uint32_t n, nsec_t start,
 		 unsigned int flags, enum unknown_reason *ret_why)
 {
@@ -107,7 +112,7 @@ uint32_t who_had(const struct who *w, const struct inv_claim *c, uint32_t n, nse
 	uint32_t found = 0, at = 0;
 
 	*ret_why = UNKNOWN_NONE;
-	if (n == 1 && c[0].from <= start && c[0].to == NSEC_NEVER && start >= w->since)
+	if (who_settled(w, c, n) <= start)
 		return c[0].id; /* as the rule below says, too; nearly always so */
 	if (start < w->since && had_for_long(c, n, start))
 		return c[0].id;

@@ -20,3 +20,6 @@ struct who {
  * `flags`: enum end_flag. `n` may be more than WHO_MAX_CLAIMS; so many are there. */
 uint32_t who_had(const struct who *w, const struct inv_claim *c, uint32_t n, nsec_t start,
 		 unsigned int flags, enum unknown_reason *ret_why);
+/* One alone has it, and so do all flows from that time on find it, until something is told: as
+ * who_had says, too. NSEC_NEVER: it is not so simple. */
+nsec_t who_settled(const struct who *w, const struct inv_claim *c, uint32_t n);

@@ -125,6 +125,9 @@ uint32_t peers_claims(const struct peers *p, const struct addr *ip, enum kind ki
 		      struct inv_claim *ret, uint32_t max);
 /* Their time on our clock, at the latest; NSEC_NEVER stays. */
 nsec_t peers_ours(const struct peers *p, nsec_t theirs);
+/* Another number once a look-up may answer otherwise than before, or a borrowed text has gone; but
+ * ask peers_knows. */
+uint64_t peers_edition(const struct peers *p);
 nsec_t peers_listed_at(const struct peers *p);
 nsec_t peers_doubt(const struct peers *p);
 /* What was before cannot be placed for certain: one of the clocks may have stood still. */

@@ -43,6 +43,11 @@ nsec_t peers_since(const struct peers *p)
 	return p->clocks.since + peers_doubt(p);
 }
 
+uint64_t peers_edition(const struct peers *p)
+{
+	return p->edition;
+}
+
 nsec_t peers_listed_at(const struct peers *p)
 {
 	const nsec_t at = replica_listed_at(p->replica);

@@ -53,6 +53,7 @@ struct peers {
 	struct two_clocks clocks;
 	nsec_t hello;	     /* theirs, when the stream began */
 	nsec_t heard, known; /* ours: when the last mark came, and what it says */
+	uint64_t edition;    /* see peers_edition */
 
 	bool full;
 	char from[PEERFEED_TEXT_MAX + 1];

@@ -10,6 +10,7 @@
 void stream_forget(struct peers *p)
 {
 	replica_clear(p->replica);
+	p->edition++;
 	p->whole = false;
 	p->position = p->right_from = 0;
 	p->known = 0;
@@ -183,6 +184,7 @@ int stream_data(struct peers *p, nsec_t now, struct str bytes)
 
 	while ((r = frame_take(&p->reader, &bytes, &f)) > 0) {
 		p->counts.frames++;
+		p->edition++;
 		r = on_frame(p, now, &f);
 		if (r < 0)
 			return r;

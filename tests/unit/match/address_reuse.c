@@ -18,6 +18,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "match/memo.h"
 #include "tests/lib/objects.h"
 
 #include <setjmp.h>
@@ -370,6 +371,22 @@ static bool crowded(const struct history *h, const struct flow *f, nsec_t near, 
 	return false;
 }
 
+/* What is kept of earlier looks changes no answer. */
+static void name(const struct flow *f, unsigned int flags, struct end_text *t, struct flow_end *ret)
+{
+	struct end_scope anew = w.scope;
+	struct end_text text;
+	struct flow_end e;
+
+	anew.memo = NULL;
+	end_remote(&w.scope, &w.addrs[f->addr], f->start, flags, t, ret);
+	end_remote(&anew, &w.addrs[f->addr], f->start, flags, &text, &e);
+	assert_int_equal(e.known_by, ret->known_by);
+	assert_int_equal(e.why, ret->why);
+	assert_true(str_eq(e.pod, ret->pod) && str_eq(e.pod_uid, ret->pod_uid) &&
+		    str_eq(e.workload, ret->workload));
+}
+
 static void look(const struct history *h, const struct step *s)
 {
 	const struct flow *f = &h->flows[s->i];
@@ -380,7 +397,7 @@ static void look(const struct history *h, const struct step *s)
 
 	if (s->at >= f->start + SETTLE)
 		flags |= END_OVERDUE;
-	end_remote(&w.scope, &w.addrs[f->addr], f->start, flags, &t, &e);
+	name(f, flags, &t, &e);
 	for (uint32_t i = 0; i < h->n_pods && e.known_by == KNOWN_ADDRESS; i++)
 		if (str_eq(e.pod, str_of(pod_name[i])))
 			told = i;
@@ -503,12 +520,13 @@ static int setup(void **state)
 		assert_int_equal(addr_parse(str_of(addr_text[a]), &w.addrs[a]), 0);
 	w.scope = (struct end_scope){
 		.inventory = w.v, .policy = &w.policy, .wall_offset = WALL_OFFSET};
-	return 0;
+	return end_memo_new(&w.scope.memo);
 }
 
 static int teardown(void **state)
 {
 	(void)state;
+	end_memo_free(&w.scope.memo);
 	inventory_free(&w.v);
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include "match/end.h"
 
 #include "base/mem.h"
+#include "match/memo.h"
 #include "tests/lib/objects.h"
 
 #include <setjmp.h>
@@ -19,6 +20,7 @@
 static struct inventory *v;
 static struct match_policy plain;
 static struct end_scope scope;
+static struct end_memo *memo;
 static struct end_text text;
 static struct flow_end end;
 static uint16_t source;
@@ -32,7 +34,8 @@ static int setup(void **state)
 	o.keep_idle_owners = true;
 	scope = (struct end_scope){
 		.policy = &plain, .node = STR("n-1"), .hosts = hosts, .n_hosts = 1};
-	if (addr_parse(STR("10.0.0.1"), &hosts[0]) < 0 || inventory_new(&o, &v) < 0)
+	if (addr_parse(STR("10.0.0.1"), &hosts[0]) < 0 || inventory_new(&o, &v) < 0 ||
+	    end_memo_new(&memo) < 0)
 		return -1;
 	scope.inventory = v;
 	return inventory_source_add(v, &source);
@@ -41,6 +44,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
+	end_memo_free(&memo);
 	inventory_free(&v);
 	return 0;
 }
@@ -71,8 +75,14 @@ static void remote(const char *address, nsec_t start, unsigned int flags, const 
 	struct addr a;
 
 	assert_int_equal(addr_parse(str_of(address), &a), 0);
-	end_remote(&scope, &a, start, flags, &text, &end);
-	expect(want);
+	for (int i = 0; i < 3; i++) { /* without the memo; kept by it or not; from there */
+		scope.memo = i ? memo : NULL;
+		text = (struct end_text){0};
+		end_remote(&scope, &a, start, flags, &text, &end);
+		expect(want);
+		if (end.known_by == KNOWN_ADDRESS && !str_empty(end.pod))
+			assert_ptr_equal(end.pod_uid.p, text.pod_uid);
+	}
 }
 
 static void pod(unsigned int uid, const char *name, const char *address, nsec_t now)
@@ -237,6 +247,28 @@ static void remote_of_a_list(void **state)
 	remote("10.1.0.1", 99 * SEC, END_OVERDUE, "unknown address");
 }
 
+/* What was kept goes with what it was made of. */
+static void remote_after_news(void **state)
+{
+	struct obj b;
+
+	(void)state;
+	pod(1, "web-1", "10.1.0.1", 10 * SEC);
+	remote("10.1.0.1", 12 * SEC, END_OVERDUE, "address shop/web-1  ReplicaSet/web-rs");
+	replicaset();
+	remote("10.1.0.1", 12 * SEC, END_OVERDUE, "address shop/web-1  Deployment/web");
+	remote("10.1.0.1", 10 * SEC - 1, END_OVERDUE, "unknown address");
+	remote("10.1.0.1", 10 * SEC, END_OVERDUE, "address shop/web-1  Deployment/web");
+	obj_pod(&b, "shop", "web-1", obj_uid(1), "10.1.0.2");
+	assert_int_equal(inventory_apply_pod(v, source, 30 * SEC, &b.o), 0);
+	remote("10.1.0.1", 12 * SEC, END_OVERDUE, "address shop/web-1  Pod/web-1");
+	remote("10.1.0.1", 30 * SEC, END_OVERDUE, "unknown address");
+	remote("10.1.0.2", 30 * SEC, END_OVERDUE, "address shop/web-1  Pod/web-1");
+	assert_int_equal(addr_parse(STR("10.1.0.2"), &hosts[0]), 0);
+	remote("10.1.0.2", 31 * SEC, END_OVERDUE, "host /  Node/n-1");
+	remote("10.1.0.2", 31 * SEC, END_OVERDUE | END_INBOUND, "unknown translated");
+}
+
 static void remote_finished_and_host_network(void **state)
 {
 	struct obj b;
@@ -308,17 +340,12 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	static const struct CMUnitTest tests[] = {
-		TEST(local_pods),
-		TEST(local_container_of_a_known_pod),
-		TEST(local_static_pod),
-		TEST(local_pod_of_nobody),
-		TEST(local_host),
-		TEST(remote_pods),
-		TEST(remote_could_be_two),
-		TEST(remote_of_a_list),
-		TEST(remote_finished_and_host_network),
-		TEST(remote_places),
-		TEST(remote_host_loopback_and_elsewhere),
+		TEST(local_pods),	   TEST(local_container_of_a_known_pod),
+		TEST(local_static_pod),	   TEST(local_pod_of_nobody),
+		TEST(local_host),	   TEST(remote_pods),
+		TEST(remote_could_be_two), TEST(remote_of_a_list),
+		TEST(remote_after_news),   TEST(remote_finished_and_host_network),
+		TEST(remote_places),	   TEST(remote_host_loopback_and_elsewhere),
 		TEST(remote_of_too_many),
 	};
 

@@ -15,6 +15,7 @@
  * MODEL_HISTORIES sets how many; the seed is printed, MODEL_SEED repeats it.
  */
 #include "match/end.h"
+#include "match/memo.h"
 #include "peers/peers.h"
 #include "sink/peers/publish.h"
 
@@ -728,6 +729,23 @@ static void judge(const struct flow *f, const struct flow_end *e)
 		explain(f, e);
 }
 
+/* What is kept of earlier questions changes no answer. */
+static void name(const struct end_scope *s, uint32_t addr, nsec_t start, unsigned int flags,
+		 struct end_text *t, struct flow_end *ret)
+{
+	struct end_scope anew = *s;
+	struct end_text text;
+	struct flow_end e;
+
+	anew.memo = NULL;
+	end_remote(s, &w.addrs[addr], start, flags, t, ret);
+	end_remote(&anew, &w.addrs[addr], start, flags, &text, &e);
+	assert_int_equal(e.known_by, ret->known_by);
+	assert_int_equal(e.why, ret->why);
+	assert_true(str_eq(e.ns, ret->ns) && str_eq(e.pod, ret->pod) &&
+		    str_eq(e.workload, ret->workload));
+}
+
 static void ask(struct flow *f)
 {
 	const struct agent *n = &w.nodes[f->node];
@@ -738,7 +756,7 @@ static void ask(struct flow *f)
 
 	if (now >= start + 5 * SEC || !peers_awaited(n->peers, now))
 		flags |= END_LATE;
-	end_remote(&n->scope, &w.addrs[f->addr], start, flags, &t, &e);
+	name(&n->scope, f->addr, start, flags, &t, &e);
 	f->next = w.now + 500 * MS;
 	if (stood(&n->clock, f->start)) { /* there was none */
 		f->done = true;
@@ -865,6 +883,7 @@ static void begin(void)
 					      .peers = n->peers,
 					      .policy = &w.policy,
 					      .node_scope = true};
+		assert_int_equal(end_memo_new(&n->scope.memo), 0);
 	}
 }
 
@@ -918,6 +937,7 @@ static void finish(void)
 
 		check_whole(n);
 		drop_transfer(n);
+		end_memo_free(&n->scope.memo);
 		peers_free(&n->peers);
 	}
 	for (uint32_t i = 0; i < N_SERVERS; i++)
