@@ -514,7 +514,7 @@ static int read_magic(struct decode *d, const uint8_t **p, const uint8_t *end)
 static int finish_head(struct decode *d, const uint8_t **p, const uint8_t *end)
 {
 	struct pb *pb = &d->pb;
-	struct head h;
+	struct head h = {0};
 	int n;
 
 	while (*p < end) {
