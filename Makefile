@@ -34,6 +34,7 @@ WARN := -Wall -Wextra -Wshadow -Wundef -Wvla -Wformat=2 -Wtype-limits -Wstrict-p
 	-Wmissing-prototypes -Wcast-qual -Wswitch-enum -Wnull-dereference $(if $(CI),-Werror)
 OPT := $(if $(SAN)$(DEBUG),-O1 -g,-O2 -g)
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all) \
+	$(if $(filter thread,$(SAN)),-Wno-tsan -Wno-null-dereference) \
 	$(if $(LIBFUZZER),-fsanitize=fuzzer-no-link)
 
 # Checked before anything else so that a missing library is one readable line.
