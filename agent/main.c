@@ -12,26 +12,39 @@
 #include "cli/cmd_flows.h"
 #include "cli/cmd_graph.h"
 #include "cli/cmd_help.h"
+#include "cli/cmd_pods.h"
 #include "cli/cmd_reducer.h"
 #include "cli/cmd_search.h"
 #include "cli/cmd_sinks.h"
+#include "cli/cmd_status.h"
 #include "cli/cmd_version.h"
 #include "cli/cmd_whois.h"
+#include "cli/cmd_workloads.h"
 
 static int cmd_help(int argc, char **argv);
 
 static const struct command commands[] = {
-	{"agent", cmd_agent, "watch pods and tell a reducer which workload they belong to"},
-	{"flows", cmd_flows, "show the flows that the agent of this node sees"},
-	{"whois", cmd_whois, "say what an address, process, container, cgroup or pod is"},
-	{"export", cmd_export, "print the resources that the agent holds, redacted"},
-	{"search", cmd_search, "find objects of the cluster by words"},
-	{"sinks", cmd_sinks, "say what the agent's databases have, wait for and refused"},
-	{"graph", cmd_graph, "show what an object needs and what needs it"},
-	{"reducer", cmd_reducer, "be the reducer: check the protocol, show workloads and pods"},
-	{"decode", cmd_decode, "print a captured agent-to-reducer stream as JSON lines"},
-	{"version", cmd_version, "print version, commit and the libraries in use"},
-	{"help", cmd_help, "print this, or a command's options"},
+	{"status", cmd_status, &cmd_status_options,
+	 "say whether the agent works, if not why, and what to do"},
+	{"flows", cmd_flows, &cmd_flows_options, "show the flows that the agent of this node sees"},
+	{"pods", cmd_pods, &cmd_pods_options, "show the pods that the agent knows"},
+	{"workloads", cmd_workloads, &cmd_workloads_options, "show the workloads behind them"},
+	{"whois", cmd_whois, &cmd_whois_options,
+	 "say what an address, process, container, cgroup or pod is"},
+	{"search", cmd_search, &cmd_search_options, "find objects of the cluster by words"},
+	{"graph", cmd_graph, &cmd_graph_options, "show what an object needs and what needs it"},
+	{"sinks", cmd_sinks, &cmd_sinks_options,
+	 "say what the agent's databases have, wait for and refused"},
+	{"export", cmd_export, &cmd_export_options,
+	 "print the resources that the agent holds, redacted"},
+	{"agent", cmd_agent, &agent_option_table,
+	 "watch pods and tell a reducer which workload they belong to"},
+	{"reducer", cmd_reducer, &cmd_reducer_options,
+	 "be the reducer: check the protocol, show workloads and pods"},
+	{"decode", cmd_decode, &cmd_decode_options,
+	 "print a captured agent-to-reducer stream as JSON lines"},
+	{"version", cmd_version, NULL, "print version, commit and the libraries in use"},
+	{"help", cmd_help, NULL, "print this, or a command's options"},
 };
 
 static const struct command *command_find(const char *name)

@@ -1,6 +1,8 @@
 #include "cli/ask.h"
 
 #include "base/mem.h"
+#include "cli/ask_dial.h"
+#include "cli/cmd_help.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -8,71 +10,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 
 #define HEAD_MAX  16384
 #define READ_SIZE 65536
 #define IN_MAX	  (HEAD_MAX + READ_SIZE)
 #define ERROR_MAX (1UL << 20)
-
-static int refuse(struct buf *error, int r, const char *socket, const char *what)
-{
-	(void)buf_printf(error,
-			 "%s %s: %s; is `kindred agent` running on this node, and may you open its "
-			 "socket? --socket names another",
-			 what, socket, strerror(-r));
-	return r;
-}
-
-static int dial(const char *path, struct buf *error, int *ret_fd)
-{
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	const struct timeval patience = {.tv_sec = ASK_PATIENCE_S};
-	_close_ int fd = -1;
-
-	if (strlen(path) >= sizeof(sun.sun_path))
-		return refuse(error, -ENAMETOOLONG, path, "no agent answers at");
-	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return refuse(error, -errno, path, "no socket for");
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	if (connect(fd, (const struct sockaddr *)&sun, sizeof(sun)) < 0)
-		return refuse(error, -errno, path, "no agent answers at");
-	*ret_fd = TAKE_FD(fd);
-	return 0;
-}
-
-static int send_all(int fd, struct str s)
-{
-	while (s.n) {
-		ssize_t n = send(fd, s.p, s.n, MSG_NOSIGNAL);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		s = str_from(s, n < 0 ? 0 : (size_t)n);
-	}
-	return 0;
-}
+#define TOKEN_MAX 8192
+#define JSON_MAX  ((size_t)64 << 20)
+#define PATH_MAX_ 16384 /* of a target */
 
 /* Bytes read; 0 at the end. */
 static int read_some(struct ask *a)
 {
-	ssize_t n;
 	int r = buf_reserve(&a->in, READ_SIZE);
 
-	if (r < 0)
-		return r;
-	do
-		n = recv(a->fd, buf_tail(&a->in), READ_SIZE, 0);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return errno == EAGAIN || errno == EWOULDBLOCK ? -ETIMEDOUT : -errno;
-	buf_commit(&a->in, (size_t)n);
-	return (int)n;
+	if (r == 0)
+		r = ask_receive(a, buf_tail(&a->in), READ_SIZE);
+	if (r > 0)
+		buf_commit(&a->in, (size_t)r);
+	return r;
 }
 
 /* ---- the head -------------------------------------------------------------------------------- */
@@ -127,36 +83,66 @@ static int read_head(struct ask *a)
 	}
 }
 
-int ask_open(const char *socket, const char *target, bool endless, struct ask *ret,
+/* The token's file may end with a newline. */
+static int put_token(const char *file, struct buf *request, struct buf *error)
+{
+	char token[TOKEN_MAX];
+	FILE *f = fopen(file, "re");
+	size_t n = f ? fread(token, 1, sizeof(token), f) : 0;
+	struct str text = str_trim(str_make(token, n));
+	int r = !f ? -errno : !text.n || n == sizeof(token) ? -EINVAL : 0;
+
+	if (f)
+		(void)fclose(f);
+	if (r < 0)
+		(void)buf_printf(error, "--token-file %s: %s", file,
+				 r == -EINVAL ? "holds no token" : strerror(-r));
+	return r < 0 ? r : buf_printf(request, "Authorization: Bearer %.*s\r\n", STR_ARG(text));
+}
+
+static int make_request(const struct ask_where *w, const char *target, struct buf *request,
+			struct buf *error)
+{
+	struct ask_server s = {.host = "agent"};
+	int r = w->server ? ask_server_parse(w->server, &s, error) : 0;
+
+	r = r
+		    ?: buf_printf(request, "GET %.*s%s HTTP/1.1\r\nHost: %s%s%s\r\n",
+				  STR_ARG(s.prefix), target, s.host, s.port[0] ? ":" : "", s.port);
+	r = r ?: w->token_file && w->server ? put_token(w->token_file, request, error) : 0;
+	return r ?: buf_append_str(request, STR("\r\n"));
+}
+
+int ask_open(const struct ask_where *w, const char *target, bool endless, struct ask *ret,
 	     struct buf *ret_error)
 {
-	const struct timeval never = {0};
 	_ask_ struct ask a = {.fd = -1, .in = {.max = IN_MAX}};
 	_buf_ struct buf request = {.max = HEAD_MAX};
-	int r = dial(socket, ret_error, &a.fd);
+	int r = make_request(w, target, &request, ret_error);
 
+	progress_begin(&a.progress);
+	r = r < 0 ? r : ask_dial(w, &a, ret_error);
 	if (r < 0)
 		return r;
-	r = buf_printf(&request, "GET %s HTTP/1.1\r\nHost: agent\r\n\r\n", target);
-	if (r == 0)
-		r = send_all(a.fd, buf_str(&request));
+	r = ask_send(&a, buf_str(&request));
 	if (r == 0 || r == -EPIPE) /* who is turned away is told so before the request was read */
 		r = read_head(&a);
 	if (r < 0)
-		return refuse(ret_error, r, socket, "no answer from");
+		return ask_refuse(ret_error, r, w, "no answer from");
 	if (endless)
-		(void)setsockopt(a.fd, SOL_SOCKET, SO_RCVTIMEO, &never, sizeof(never));
+		ask_endless(&a);
 	*ret = a;
 	a.fd = -1;
+	a.tls = NULL;
 	a.in = (struct buf){.max = IN_MAX};
+	a.progress.shown = false;
 	return 0;
 }
 
 void ask_close(struct ask *a)
 {
-	if (a->fd >= 0)
-		(void)close(a->fd);
-	a->fd = -1;
+	progress_end(&a->progress);
+	ask_hang_up(a);
 	buf_done(&a->in);
 }
 
@@ -213,7 +199,7 @@ static int take_body(struct ask *a, struct buf *body)
 	return r == -EAGAIN ? 0 : r;
 }
 
-int ask_read(struct ask *a, struct buf *body)
+static int read_piece(struct ask *a, struct buf *body)
 {
 	size_t before = body->n;
 	int r;
@@ -229,12 +215,23 @@ int ask_read(struct ask *a, struct buf *body)
 	return r < 0 ? r : !a->whole;
 }
 
+/* What is printed next may go to the same terminal. */
+int ask_read(struct ask *a, struct buf *body)
+{
+	int r = read_piece(a, body);
+
+	if (isatty(STDOUT_FILENO))
+		progress_end(&a->progress);
+	return r;
+}
+
 int ask_all(struct ask *a, struct buf *body)
 {
 	int r;
 
-	while ((r = ask_read(a, body)) > 0)
+	while ((r = read_piece(a, body)) > 0)
 		;
+	progress_end(&a->progress);
 	return r;
 }
 
@@ -268,4 +265,60 @@ void ask_complain(const char *command, struct ask *a)
 		fprintf(stderr, "%s: the agent answers with %d%s%.*s\n", command, a->status,
 			r == 0 && body.n ? ": " : "", STR_ARG(buf_str(&body)));
 	json_decref(answer);
+}
+
+/* ---- for commands ---------------------------------------------------------------------------- */
+
+int ask_begin(const char *command, const struct ask_where *w, struct str target, bool endless,
+	      struct ask *ret)
+{
+	_buf_ struct buf error = {.max = 4096}, path = {.max = PATH_MAX_};
+	int r = buf_append_str(&path, target);
+
+	r = r ?: buf_append(&path, "", 1); /* for use as a C string */
+	r = r ?: ask_open(w, buf_str(&path).p, endless, ret, &error);
+	if (r == 0)
+		return EXIT_OK;
+	fprintf(stderr, "%s: %.*s\n", command,
+		STR_ARG(error.n ? buf_str(&error) : str_of(strerror(-r))));
+	return r == -EINVAL ? EXIT_USAGE : EXIT_ABSENT;
+}
+
+int ask_good(const char *command, const struct ask_where *w, struct str target, bool endless,
+	     struct ask *ret)
+{
+	int r = ask_begin(command, w, target, endless, ret), status = ret->status;
+
+	if (r != EXIT_OK || status == 200)
+		return r;
+	ask_complain(command, ret);
+	ask_close(ret);
+	return status == 400 ? EXIT_USAGE : EXIT_FAILED;
+}
+
+int ask_body(const char *command, const struct ask_where *w, struct str target, struct buf *body)
+{
+	_ask_ struct ask a = {.fd = -1};
+	int code = ask_good(command, w, target, false, &a), r;
+
+	if (code != EXIT_OK)
+		return code;
+	r = ask_all(&a, body);
+	if (r < 0)
+		fprintf(stderr, "%s: the answer cannot be read: %s\n", command, strerror(-r));
+	return r < 0 ? EXIT_FAILED : EXIT_OK;
+}
+
+int ask_json(const char *command, const struct ask_where *w, struct str target, json_t **ret)
+{
+	_buf_ struct buf body = {.max = JSON_MAX};
+	int code = ask_body(command, w, target, &body);
+	json_error_t error;
+
+	if (code != EXIT_OK)
+		return code;
+	*ret = json_loadb(body.p ? buf_str(&body).p : "", body.n, 0, &error);
+	if (!*ret)
+		fprintf(stderr, "%s: the answer cannot be read: %s\n", command, error.text);
+	return *ret ? EXIT_OK : EXIT_FAILED;
 }

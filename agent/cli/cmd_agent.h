@@ -3,5 +3,7 @@
  */
 #pragma once
 
+#include "config/agent_options.h" /* agent_option_table */
+
 /* `kindred agent`; argv[0] is the command's name. Returns the exit code. */
 int cmd_agent(int argc, char **argv);

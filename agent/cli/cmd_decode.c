@@ -20,7 +20,7 @@
 #define READ_SIZE 65536
 #define MAX_LINE  (1U << 20) /* the longest message has 64 KiB, a byte of it at most 6 as JSON */
 
-static const struct option_table options_table = {
+const struct option_table cmd_decode_options = {
 	.command = "kindred decode",
 	.args = "[FILE]",
 	.about = "Prints a captured agent-to-reducer stream (FILE or standard input) as JSON, one "
@@ -133,7 +133,7 @@ int cmd_decode(int argc, char **argv)
 {
 	_options_ struct options *options = NULL;
 	_cleanup_(decoder_done) struct decoder d = {.line = {.max = MAX_LINE}};
-	int none, r = options_read(&options_table, &none, argc, argv, &options);
+	int none, r = options_read(&cmd_decode_options, &none, argc, argv, &options);
 	struct option_list args;
 
 	if (r != OPTIONS_RUN)

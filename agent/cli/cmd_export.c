@@ -8,8 +8,6 @@
 #include "cli/ask.h"
 #include "cli/cmd_help.h"
 #include "cli/options_read.h"
-#include "cli/short_flags.h"
-#include "serve/serve.h"
 #include "tree/yaml.h"
 
 #include <errno.h>
@@ -23,7 +21,8 @@ enum output { OUTPUT_JSON, OUTPUT_YAML };
 static const char *const outputs[] = {"json", "yaml", NULL};
 
 struct export_config {
-	const char *kind, *ns, *socket;
+	const char *kind, *ns;
+	struct ask_where where;
 	int output;
 };
 
@@ -35,20 +34,20 @@ static const struct option_desc descs[] = {
 	 .flag = "--kind", .type = OPTION_STRING, .arg = "NAME", .def = "*", .def_words = "all",
 	 FIELD(kind), .help = "Plural name of a kind, with its group or without: deployments, "
 			      "certificates.cert-manager.io."},
-	{.flag = "--namespace", .type = OPTION_STRING, .arg = "NAME", .def_words = "all", FIELD(ns),
+	{.flag = "--namespace", .letter = "-n", .type = OPTION_STRING, .arg = "NAME", .def_words = "all", FIELD(ns),
 	 .help = "Objects of this namespace alone."},
-	{.flag = "--output", .type = OPTION_ENUM, .choices = outputs, .arg = "json|yaml", .def = "json",
-	 FIELD(output), .help = "-o: one List, or YAML documents."},
-	{.flag = "--socket", .type = OPTION_STRING, .arg = "PATH", .def = SERVE_SOCKET, FIELD(socket),
-	 .help = "The agent's socket."},
+	{.flag = "--output", .letter = "-o", .type = OPTION_ENUM, .choices = outputs, .arg = "json|yaml", .def = "json",
+	 FIELD(output), .help = "One List, or YAML documents."},
+	ASK_OPTIONS(struct export_config, where),
 };
 /* clang-format on */
 
-static const struct option_table options_table = {
+const struct option_table cmd_export_options = {
 	.command = "kindred export",
 	.about = "Prints the resources that the agent of this cluster holds, as they are now: "
 		 "redacted, without managed fields.",
-	.after = "-o is --output. Exit code 1: no agent answers, or the answer broke off.",
+	.after = "Exit code 1: there are none to be had, or the answer broke off; 3: no agent "
+		 "answers.",
 	.v = descs,
 	.n = ARRAY_SIZE(descs),
 };
@@ -117,17 +116,19 @@ static int print_all(struct printer *p, struct ask *a)
 	return 0;
 }
 
-static int answer(const struct export_config *c, struct ask *a)
+static int ask_export(const struct export_config *c)
 {
+	_buf_ struct buf target = {.max = TARGET_MAX};
+	_ask_ struct ask a = {.fd = -1};
 	struct printer p = {.c = c, .yaml = {.max = BODY_MAX}};
-	int r;
+	int code, r = buf_printf(&target, "/api/v1/resources/%s", c->kind);
 
-	if (a->status != 200) {
-		ask_complain("kindred export", a);
-		return EXIT_FAILED;
-	}
+	r = r ?: c->ns ? ask_param(&target, "namespace", c->ns) : 0;
+	code = ask_good("kindred export", &c->where, buf_str(&target), false, &a);
+	if (code != EXIT_OK)
+		return code;
 	arena_init(&p.arena, 4 * BODY_MAX);
-	r = print_all(&p, a);
+	r = r ?: print_all(&p, &a);
 	arena_done(&p.arena);
 	buf_done(&p.yaml);
 	if (r < 0)
@@ -135,35 +136,12 @@ static int answer(const struct export_config *c, struct ask *a)
 	return r < 0 ? EXIT_FAILED : EXIT_OK;
 }
 
-static int ask_export(const struct export_config *c)
-{
-	_buf_ struct buf target = {.max = TARGET_MAX}, error = {.max = 4096};
-	_ask_ struct ask a = {.fd = -1};
-	int r = buf_printf(&target, "/api/v1/resources/%s", c->kind);
-
-	r = r ?: c->ns ? ask_param(&target, "namespace", c->ns) : 0;
-	r = r ?: buf_append(&target, "", 1); /* for use as a C string */
-	r = r ?: ask_open(c->socket, buf_str(&target).p, false, &a, &error);
-	if (r == 0)
-		return answer(c, &a);
-	fprintf(stderr, "kindred export: %.*s\n",
-		STR_ARG(error.n ? buf_str(&error) : str_of(strerror(-r))));
-	return EXIT_FAILED;
-}
-
 int cmd_export(int argc, char **argv)
 {
-	static const struct short_flag letters[] = {{"-o", "--output"}, {"-n", "--namespace"}};
-	char *args[SHORT_FLAGS_ARGS + 1];
-	int n = short_flags(letters, ARRAY_SIZE(letters), argc, argv, args), r;
 	_options_ struct options *options = NULL;
 	struct export_config c = {0};
+	int r = options_read(&cmd_export_options, &c, argc, argv, &options);
 
-	if (n < 0) {
-		fprintf(stderr, "kindred export: too many arguments\n");
-		return EXIT_USAGE;
-	}
-	r = options_read(&options_table, &c, n, args, &options);
 	if (r != OPTIONS_RUN)
 		return r;
 	if (strpbrk(c.kind, "/?# ")) {

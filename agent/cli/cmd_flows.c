@@ -9,26 +9,23 @@
 #include "cli/cmd_help.h"
 #include "cli/flow_table.h"
 #include "cli/options_read.h"
-#include "cli/short_flags.h"
-#include "serve/serve.h"
+#include "cli/output.h"
+#include "cli/sheet.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #define BODY_MAX   (1UL << 20) /* of lines that are not yet printed */
 #define TARGET_MAX 8192
 #define LAST_NS	   (300 * NSEC_PER_SEC)
 
-enum output { OUTPUT_TABLE, OUTPUT_JSON };
-static const char *const outputs[] = {"table", "json", NULL};
 static const char *const verdicts[] = {"failed", "retrans", NULL};
 
 struct flows_config {
-	const char *from, *to, *pod, *last, *socket;
+	const char *from, *to, *pod, *last;
+	struct ask_where where;
 	uint16_t port;
 	int verdict, output;
 	bool follow;
@@ -61,22 +58,23 @@ static const struct option_desc descs[] = {
 	{.flag = "--last", .type = OPTION_STRING, .arg = "TIME", .ok = is_duration,
 	 .expect = "a duration such as 5m or 30s", .def_words = "5m; with --follow none", FIELD(last),
 	 .help = "Besides open flows those that ended in this time, as far as the agent remembers."},
-	{.flag = "--follow", .type = OPTION_BOOL, FIELD(follow),
-	 .help = "-f: go on with what comes, until interrupted."},
+	{.flag = "--follow", .letter = "-f", .type = OPTION_BOOL, FIELD(follow),
+	 .help = "Go on with what comes, until interrupted."},
 	{.group = "How",
-	 .flag = "--output", .type = OPTION_ENUM, .choices = outputs, .arg = "table|json", .def = "table",
-	 FIELD(output), .help = "-o: a table, or one JSON object a line (include/flow.schema.json)."},
-	{.flag = "--socket", .type = OPTION_STRING, .arg = "PATH", .def = SERVE_SOCKET, FIELD(socket),
-	 .help = "The agent's socket."},
+	 .flag = "--output", .letter = "-o", .type = OPTION_ENUM, .choices = output_names, .def = "table",
+	 FIELD(output), .help = "A table that fits the terminal, the same with both ends' pods and addresses, or "
+			  "one JSON object a line (include/flow.schema.json)."},
+	ASK_OPTIONS(struct flows_config, where),
 };
 /* clang-format on */
 
-static const struct option_table options_table = {
+const struct option_table cmd_flows_options = {
 	.command = "kindred flows",
 	.about = "Shows the TCP and UDP flows that the agent of this node sees, with the workloads "
 		 "at both ends. SENT and RECEIVED are the client's.",
-	.after = "-f is --follow, -o is --output. Exit code 1: no agent answers, or it ended the "
-		 "answer; 2: it does not understand the question.",
+	.after = "Exit code 1: the agent has no flows, or it ended the answer; 2: the question is "
+		 "not "
+		 "understood; 3: no agent answers.",
 	.v = descs,
 	.n = ARRAY_SIZE(descs),
 };
@@ -110,20 +108,17 @@ static int make_target(const struct flows_config *c, struct buf *target)
 	r = r ?: add(target, "pod", c->pod);
 	r = r ?: add(target, "port", port[0] ? port : NULL);
 	r = r ?: add(target, "verdict", c->verdict >= 0 ? verdicts[c->verdict] : NULL);
-	r = r ?: add(target, "once", c->output == OUTPUT_TABLE ? "1" : NULL);
+	r = r ?: add(target, "once", c->output == OUTPUT_JSON ? NULL : "1");
 	r = r ?: add(target, "follow", c->follow ? "1" : NULL);
-	r = r ?: add_last(target, c);
-	return r ?: buf_append(target, "", 1); /* for use as a C string */
+	return r ?: add_last(target, c);
 }
 
 /* ---- output ---------------------------------------------------------------------------------- */
 
-static unsigned terminal_width(void)
-{
-	struct winsize w;
-
-	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
-}
+struct printer {
+	bool json;
+	struct sheet_look look;
+};
 
 static int put_text(struct str s)
 {
@@ -140,11 +135,11 @@ static void put_lost(const json_t *o)
 		reason ? reason : "no reason given");
 }
 
-static int print_row(struct str line, unsigned width)
+static int print_row(struct str line, const struct printer *p)
 {
 	_buf_ struct buf row = {.max = 16384};
 	json_t *o = json_loadb(line.p, line.n, 0, NULL);
-	int r = o ? flow_table_row(o, width, &row) : 0;
+	int r = o ? flow_table_row(o, &p->look, &row) : 0;
 
 	if (r == -EBADMSG) {
 		put_lost(o);
@@ -154,32 +149,30 @@ static int print_row(struct str line, unsigned width)
 	return r < 0 ? r : put_text(buf_str(&row));
 }
 
-static int print_lines(const struct flows_config *c, struct buf *body)
+static int print_lines(const struct printer *p, struct buf *body)
 {
 	struct str rest = buf_str(body), line;
-	unsigned width = c->output == OUTPUT_TABLE ? terminal_width() : 0;
 	size_t before = rest.n;
 	int r = 0;
 
 	while (r == 0 && memchr(rest.p ? rest.p : "", '\n', rest.n)) {
 		(void)str_split(&rest, '\n', &line);
-		r = c->output == OUTPUT_JSON ? put_text(str_make(line.p, line.n + 1))
-					     : print_row(line, width);
+		r = p->json ? put_text(str_make(line.p, line.n + 1)) : print_row(line, p);
 	}
 	buf_consume(body, before - rest.n);
 	return r == 0 && fflush(stdout) != 0 ? -EIO : r;
 }
 
-static int print_all(const struct flows_config *c, struct ask *a)
+static int print_all(const struct printer *p, struct ask *a)
 {
 	_buf_ struct buf body = {.max = BODY_MAX}, head = {.max = 4096};
-	int r = c->output == OUTPUT_TABLE ? flow_table_head(terminal_width(), &head) : 0;
+	int r = p->json ? 0 : flow_table_head(&p->look, &head);
 
 	if (r == 0)
 		r = put_text(buf_str(&head));
 	for (int more = 1; r == 0 && more > 0;) {
 		more = ask_read(a, &body);
-		r = print_lines(c, &body);
+		r = print_lines(p, &body);
 		if (r == 0 && more < 0)
 			r = more;
 	}
@@ -188,13 +181,10 @@ static int print_all(const struct flows_config *c, struct ask *a)
 
 static int answer(const struct flows_config *c, struct ask *a)
 {
-	int r;
+	const struct printer p = {.json = c->output == OUTPUT_JSON,
+				  .look = sheet_look(c->output == OUTPUT_WIDE)};
+	int r = print_all(&p, a);
 
-	if (a->status != 200) {
-		ask_complain("kindred flows", a);
-		return a->status == 400 ? EXIT_USAGE : EXIT_FAILED;
-	}
-	r = print_all(c, a);
 	if (r < 0)
 		fprintf(stderr, "kindred flows: the answer ends here: %s\n", strerror(-r));
 	else if (c->follow) /* it has no end but the agent's, or ours for being slow */
@@ -204,28 +194,19 @@ static int answer(const struct flows_config *c, struct ask *a)
 
 int cmd_flows(int argc, char **argv)
 {
-	static const struct short_flag letters[] = {{"-f", "--follow"}, {"-o", "--output"}};
-	char *args[SHORT_FLAGS_ARGS + 1];
-	int n = short_flags(letters, ARRAY_SIZE(letters), argc, argv, args);
 	_options_ struct options *options = NULL;
-	_buf_ struct buf target = {.max = TARGET_MAX}, error = {.max = 4096};
+	_buf_ struct buf target = {.max = TARGET_MAX};
 	_ask_ struct ask a = {.fd = -1};
 	struct flows_config c = {0};
-	int r;
+	int r = options_read(&cmd_flows_options, &c, argc, argv, &options);
 
-	if (n < 0) {
-		fprintf(stderr, "kindred flows: too many arguments\n");
-		return EXIT_USAGE;
-	}
-	r = options_read(&options_table, &c, n, args, &options);
 	if (r != OPTIONS_RUN)
 		return r;
 	r = make_target(&c, &target);
-	if (r == 0)
-		r = ask_open(c.socket, buf_str(&target).p, c.follow, &a, &error);
-	if (r == 0)
-		return answer(&c, &a);
-	fprintf(stderr, "kindred flows: %.*s\n",
-		STR_ARG(error.n ? buf_str(&error) : str_of(strerror(-r))));
-	return EXIT_FAILED;
+	if (r < 0) {
+		fprintf(stderr, "kindred flows: %s\n", strerror(-r));
+		return EXIT_USAGE;
+	}
+	r = ask_good("kindred flows", &c.where, buf_str(&target), c.follow, &a);
+	return r == EXIT_OK ? answer(&c, &a) : r;
 }

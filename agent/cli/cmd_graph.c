@@ -8,8 +8,6 @@
 #include "cli/ask.h"
 #include "cli/cmd_help.h"
 #include "cli/options_read.h"
-#include "cli/short_flags.h"
-#include "serve/serve.h"
 #include "sink/graph/graph_query.h"
 #include "sink/sqlite/db.h"
 
@@ -25,7 +23,8 @@ struct graph_config {
 	bool in, out, dangling;
 	uint32_t depth;
 	int output;
-	const char *store, *socket, *cluster;
+	const char *store, *cluster;
+	struct ask_where where;
 };
 
 #define FIELD(member) .flags = OPTION_FLAG_ONLY, OPTION_FIELD(struct graph_config, member)
@@ -41,18 +40,17 @@ static const struct option_desc descs[] = {
 	 .help = "Steps."},
 	{.flag = "--dangling", .type = OPTION_BOOL, FIELD(dangling),
 	 .help = "All edges that lead to objects which do not exist; nothing else is asked for."},
-	{.flag = "--output", .type = OPTION_ENUM, .choices = outputs, .arg = "tree|dot|json", .def = "tree", FIELD(output),
-	 .help = "-o: a tree for people, a picture for Graphviz, or one JSON object."},
+	{.flag = "--output", .letter = "-o", .type = OPTION_ENUM, .choices = outputs, .arg = "tree|dot|json", .def = "tree", FIELD(output),
+	 .help = "A tree for people, a picture for Graphviz, or one JSON object."},
 	{.flag = "--cluster-name", .type = OPTION_STRING, .arg = "NAME", .def_words = "any", FIELD(cluster),
 	 .help = "Of a store that holds several clusters, this one."},
 	{.flag = "--store", .type = OPTION_STRING, .arg = "FILE", .def_words = "the running agent's", FIELD(store),
 	 .help = "The file of kindred agent --graph sqlite:FILE. It may be in use."},
-	{.flag = "--socket", .type = OPTION_STRING, .arg = "PATH", .def = SERVE_SOCKET, FIELD(socket),
-	 .help = "The agent's socket."},
+	ASK_OPTIONS(struct graph_config, where),
 };
 /* clang-format on */
 
-static const struct option_table options_table = {
+const struct option_table cmd_graph_options = {
 	.command = "kindred graph",
 	.args = "KIND/NAMESPACE/NAME",
 	.about = "Shows what an object needs and what needs it: owners, volumes, Secrets, "
@@ -62,8 +60,7 @@ static const struct option_table options_table = {
 		"KIND/NAME is enough for what has no namespace or a name of its own; a kind may be "
 		"written in lower case, in the plural, or with its group (deployments.apps). -o is "
 		"--output. Exit code 1: it is not in the graph, or the store cannot be read; 2: "
-		"the "
-		"question is not understood.",
+		"the question is not understood; 3: no agent answers.",
 	.v = descs,
 	.n = ARRAY_SIZE(descs),
 	.args_max = 1,
@@ -98,29 +95,22 @@ static int put_params(const struct graph_config *c, const char *what, struct buf
 	r = r ?: ask_param(target, what ? "q" : "dangling", what ? what : "1");
 	r = r ?: (c->in ? ask_param(target, "in", "1") : 0);
 	r = r ?: (c->out ? ask_param(target, "out", "1") : 0);
-	r = r ?: (c->cluster ? ask_param(target, "cluster", c->cluster) : 0);
-	return r ?: buf_append(target, "", 1); /* for use as a C string */
+	return r ?: (c->cluster ? ask_param(target, "cluster", c->cluster) : 0);
 }
 
 static int show_agents(const struct graph_config *c, const char *what)
 {
-	_buf_ struct buf target = {.max = 8192}, error = {.max = 4096}, body = {.max = ANSWER_MAX};
-	_ask_ struct ask a = {.fd = -1};
-	int r = put_params(c, what, &target);
+	_buf_ struct buf target = {.max = 8192}, body = {.max = ANSWER_MAX};
+	int code, r = put_params(c, what, &target);
 
-	r = r ?: ask_open(c->socket, buf_str(&target).p, false, &a, &error);
-	if (r == 0 && a.status != 200) {
-		ask_complain("kindred graph", &a);
-		return a.status == 400 ? EXIT_USAGE : EXIT_FAILED;
-	}
-	r = r ?: ask_all(&a, &body);
 	if (r < 0) {
-		fprintf(stderr, "kindred graph: %.*s\n",
-			STR_ARG(error.n ? buf_str(&error) : str_of(strerror(-r))));
-		return EXIT_FAILED;
+		fprintf(stderr, "kindred graph: %s\n", strerror(-r));
+		return EXIT_USAGE;
 	}
-	(void)fwrite(buf_str(&body).p, 1, body.n, stdout);
-	return EXIT_OK;
+	code = ask_body("kindred graph", &c->where, buf_str(&target), &body);
+	if (code == EXIT_OK)
+		(void)fwrite(buf_str(&body).p, 1, body.n, stdout);
+	return code;
 }
 
 static int show(const struct graph_config *c, const char *what)
@@ -139,18 +129,11 @@ static int show(const struct graph_config *c, const char *what)
 
 int cmd_graph(int argc, char **argv)
 {
-	static const struct short_flag letters[] = {{"-o", "--output"}};
-	char *args[SHORT_FLAGS_ARGS + 1];
-	int n = short_flags(letters, ARRAY_SIZE(letters), argc, argv, args), r;
 	_options_ struct options *options = NULL;
 	struct graph_config c = {0};
 	const char *what;
+	int r = options_read(&cmd_graph_options, &c, argc, argv, &options);
 
-	if (n < 0) {
-		fprintf(stderr, "kindred graph: too many arguments\n");
-		return EXIT_USAGE;
-	}
-	r = options_read(&options_table, &c, n, args, &options);
 	if (r != OPTIONS_RUN)
 		return r;
 	what = c.dangling || !options_args(options).n ? NULL : options_args(options).v[0];

@@ -9,12 +9,13 @@ void help_print(const struct command *commands, size_t n)
 {
 	puts("Usage: kindred COMMAND [OPTIONS]\n\nCommands:");
 	for (size_t i = 0; i < n; i++)
-		printf("  %-9s %s\n", commands[i].name, commands[i].help);
+		printf("  %-11s %s\n", commands[i].name, commands[i].help);
 	puts("\n`kindred COMMAND --help` lists a command's options.\n\n"
 	     "Exit codes:\n"
 	     "  0  done, or stopped by SIGTERM or SIGINT\n"
 	     "  1  failed at run time; for decode: the stream is malformed\n"
-	     "  2  usage or configuration error");
+	     "  2  usage or configuration error\n"
+	     "  3  no agent answers");
 }
 
 int help_markdown(void)

@@ -5,15 +5,23 @@
 
 #include <stddef.h>
 
+struct option_table;
+
 struct command {
 	const char *name;
 	int (*run)(int argc,
 		   char **argv); /* argv[0] is the command's name; returns the exit code */
-	const char *help;	 /* one line */
+	const struct option_table *options; /* NULL: it has none */
+	const char *help;		    /* one line */
 };
 
 /* Exit codes all commands share. */
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum {
+	EXIT_OK = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_ABSENT = 3, /* of those that ask an agent: nobody answers */
+};
 
 /* The list of commands and what the exit codes mean. */
 void help_print(const struct command *commands, size_t n);

@@ -84,7 +84,7 @@ static const struct option_desc descs[] = {
 };
 /* clang-format on */
 
-static const struct option_table options_table = {
+const struct option_table cmd_reducer_options = {
 	.command = "kindred reducer",
 	.about = "Listens as the telemetry reducer does, checks what agents send, and shows the "
 		 "workloads and pods that they announce and the traffic between them.",
@@ -414,7 +414,7 @@ int cmd_reducer(int argc, char **argv)
 {
 	_options_ struct options *options = NULL;
 	_cleanup_(reducer_done) struct reducer red = {.out = {.max = MAX_OUTPUT}};
-	int r = options_read(&options_table, &red.o, argc, argv, &options);
+	int r = options_read(&cmd_reducer_options, &red.o, argc, argv, &options);
 
 	if (r != OPTIONS_RUN)
 		return r;

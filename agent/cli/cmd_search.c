@@ -8,9 +8,8 @@
 #include "cli/ask.h"
 #include "cli/cmd_help.h"
 #include "cli/options_read.h"
+#include "cli/output.h"
 #include "cli/search_table.h"
-#include "cli/short_flags.h"
-#include "serve/serve.h"
 #include "sink/graph/links.h"
 #include "sink/sqlite/db.h"
 #include "sink/sqlite/docs.h"
@@ -19,17 +18,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #define BODY_MAX   (8UL << 20)
 #define TARGET_MAX 8192
 #define WORDS_TEXT 1024 /* bytes of the question */
 
-enum output { OUTPUT_TABLE, OUTPUT_JSON };
-static const char *const outputs[] = {"table", "json", NULL};
-
 struct search_config {
-	const char *kind, *ns, *store, *collection, *socket;
+	const char *kind, *ns, *store, *collection;
+	struct ask_where where;
 	uint32_t limit;
 	int output;
 };
@@ -43,28 +39,26 @@ static const struct option_desc descs[] = {
 	 .help = "Only this kind: Deployment. Case does not matter."},
 	{.flag = "--namespace", .type = OPTION_STRING, .arg = "NAME", .def_words = "all", FIELD(ns),
 	 .help = "Only this namespace."},
-	{.flag = "--limit", .type = OPTION_INT, .arg = "N", .def = "10", .min = 1, .max = DOCS_MAX_RESULTS,
-	 FIELD(limit), .help = "-n: at most so many."},
-	{.flag = "--output", .type = OPTION_ENUM, .choices = outputs, .arg = "table|json", .def = "table",
-	 FIELD(output), .help = "-o: lines for people, or a JSON array."},
+	{.flag = "--limit", .letter = "-n", .type = OPTION_INT, .arg = "N", .def = "10", .min = 1, .max = DOCS_MAX_RESULTS,
+	 FIELD(limit), .help = "At most so many."},
+	{.flag = "--output", .letter = "-o", .type = OPTION_ENUM, .choices = output_names, .def = "table",
+	 FIELD(output), .help = OUTPUT_HELP "."},
 	{.flag = "--store", .type = OPTION_STRING, .arg = "FILE", .def_words = "ask the agent", FIELD(store),
 	 .help = "Reads a file of --vector sqlite:FILE, also while an agent writes it."},
 	{.flag = "--collection", .type = OPTION_STRING, .arg = "NAME", .def_words = "kindred, or the only one",
 	 FIELD(collection), .help = "Of --store: which of its collections."},
-	{.flag = "--socket", .type = OPTION_STRING, .arg = "PATH", .def = SERVE_SOCKET, FIELD(socket),
-	 .help = "The agent's socket."},
+	ASK_OPTIONS(struct search_config, where),
 };
 /* clang-format on */
 
-static const struct option_table options_table = {
+const struct option_table cmd_search_options = {
 	.command = "kindred search",
 	.args = "WORDS",
 	.about = "Finds the objects of the cluster that the words say most of: by the words "
 		 "themselves, "
 		 "and by vectors.",
-	.after =
-		"-o is --output, -n is --limit. Exit code 1: nothing was found, or there is nobody "
-		"to ask; 2: the question is not understood.",
+	.after = "Exit code 1: nothing was found; 2: the question is not understood; 3: no agent "
+		 "answers; --store FILE asks none.",
 	.v = descs,
 	.n = ARRAY_SIZE(descs),
 	.args_max = 32,
@@ -72,18 +66,13 @@ static const struct option_table options_table = {
 
 /* ---- printing -------------------------------------------------------------------------------- */
 
-static unsigned terminal_width(void)
-{
-	struct winsize w;
-
-	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
-}
-
-static int print_table(const json_t *hits, struct str words)
+static int print_table(const json_t *hits, struct str words, bool wide)
 {
 	_buf_ struct buf out = {.max = BODY_MAX};
-	const unsigned width = terminal_width();
-	const struct search_look look = {.question = words, .width = width, .bold = width > 0};
+	const struct search_look look = {.question = words,
+					 .width = wide ? 0 : term_width(),
+					 .wide = wide,
+					 .bold = term_colours()};
 	int r = search_table(hits, &look, &out);
 
 	if (r == 0)
@@ -101,7 +90,7 @@ static int print(const struct search_config *c, struct str words, struct str ans
 	if (r == 0 && c->output == OUTPUT_JSON)
 		printf("%.*s\n", STR_ARG(answer));
 	else if (r == 0 && any)
-		r = print_table(hits, words);
+		r = print_table(hits, words, c->output == OUTPUT_WIDE);
 	else if (r == 0)
 		fprintf(stderr, "kindred search: nothing was found\n");
 	json_decref(hits);
@@ -172,41 +161,23 @@ static int search_store(const struct search_config *c, struct str words)
 
 /* ---- the agent ------------------------------------------------------------------------------- */
 
-static int answer(const struct search_config *c, struct str words, struct ask *a)
-{
-	_buf_ struct buf body = {.max = BODY_MAX};
-	int r;
-
-	if (a->status != 200) {
-		ask_complain("kindred search", a);
-		return a->status == 400 ? EXIT_USAGE : EXIT_FAILED;
-	}
-	r = ask_all(a, &body);
-	if (r == 0)
-		return print(c, words, buf_str(&body));
-	fprintf(stderr, "kindred search: the answer cannot be read: %s\n", strerror(-r));
-	return EXIT_FAILED;
-}
-
 static int search_agent(const struct search_config *c, const char *words)
 {
-	_buf_ struct buf target = {.max = TARGET_MAX}, error = {.max = 4096};
-	_ask_ struct ask a = {.fd = -1};
+	_buf_ struct buf target = {.max = TARGET_MAX}, body = {.max = BODY_MAX};
 	char limit[16];
-	int r = buf_append_str(&target, STR("/api/v1/search"));
+	int code, r = buf_append_str(&target, STR("/api/v1/search"));
 
 	(void)snprintf(limit, sizeof(limit), "%u", c->limit);
 	r = r ?: ask_param(&target, "q", words);
 	r = r ?: ask_param(&target, "n", limit);
 	r = r ?: c->kind ? ask_param(&target, "kind", c->kind) : 0;
 	r = r ?: c->ns ? ask_param(&target, "namespace", c->ns) : 0;
-	r = r ?: buf_append(&target, "", 1); /* for use as a C string */
-	r = r ?: ask_open(c->socket, buf_str(&target).p, false, &a, &error);
-	if (r == 0)
-		return answer(c, str_of(words), &a);
-	fprintf(stderr, "kindred search: %.*s; --store FILE reads a store without an agent\n",
-		STR_ARG(error.n ? buf_str(&error) : str_of(strerror(-r))));
-	return EXIT_FAILED;
+	if (r < 0) {
+		fprintf(stderr, "kindred search: %s\n", strerror(-r));
+		return EXIT_USAGE;
+	}
+	code = ask_body("kindred search", &c->where, buf_str(&target), &body);
+	return code == EXIT_OK ? print(c, str_of(words), buf_str(&body)) : code;
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */
@@ -243,16 +214,10 @@ static int search(const struct search_config *c, struct option_list args)
 
 int cmd_search(int argc, char **argv)
 {
-	static const struct short_flag letters[] = {{"-o", "--output"}, {"-n", "--limit"}};
-	char *args[SHORT_FLAGS_ARGS + 1];
-	int n = short_flags(letters, ARRAY_SIZE(letters), argc, argv, args), r;
 	_options_ struct options *options = NULL;
 	struct search_config c = {0};
+	int r = options_read(&cmd_search_options, &c, argc, argv, &options);
 
-	if (n < 0) {
-		fprintf(stderr, "kindred search: too many arguments\n");
-		return EXIT_USAGE;
-	}
-	r = options_read(&options_table, &c, n, args, &options);
+	c.where.hint = "--store FILE reads a store without an agent";
 	return r == OPTIONS_RUN ? search(&c, options_args(options)) : r;
 }

@@ -8,21 +8,16 @@
 #include "cli/ask.h"
 #include "cli/cmd_help.h"
 #include "cli/options_read.h"
-#include "cli/short_flags.h"
-#include "serve/serve.h"
+#include "cli/output.h"
+#include "cli/text.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <string.h>
 
 #define BODY_MAX (4UL << 20)
 
-enum output { OUTPUT_TABLE, OUTPUT_JSON };
-static const char *const outputs[] = {"table", "json", NULL};
-
 struct sinks_config {
-	const char *socket;
+	struct ask_where where;
 	int output;
 };
 
@@ -31,105 +26,146 @@ struct sinks_config {
 /* clang-format off */
 static const struct option_desc descs[] = {
 	{.group = "Sinks",
-	 .flag = "--output", .type = OPTION_ENUM, .choices = outputs, .arg = "table|json", .def = "table",
-	 FIELD(output), .help = "-o: lines for people, or the agent's JSON."},
-	{.flag = "--socket", .type = OPTION_STRING, .arg = "PATH", .def = SERVE_SOCKET, FIELD(socket),
-	 .help = "The agent's socket."},
+	 .flag = "--output", .letter = "-o", .type = OPTION_ENUM, .choices = output_names, .def = "table",
+	 FIELD(output), .help = OUTPUT_HELP "."},
+	ASK_OPTIONS(struct sinks_config, where),
 };
 /* clang-format on */
 
-static const struct option_table options_table = {
+const struct option_table cmd_sinks_options = {
 	.command = "kindred sinks",
 	.about = "Says of each vector database, graph and event stream of the running agent "
 		 "whether it is "
 		 "in step with the cluster, what waits, and what was set aside and why.",
-	.after = "-o is --output. Exit code 1: no agent answers.",
+	.after = "Exit code 3: no agent answers.",
 	.v = descs,
 	.n = ARRAY_SIZE(descs),
 };
 
-/* Everything that is no figure of everyday interest is left to -o json. */
-static void print_sink(const json_t *sink)
+static const struct sheet_column columns[] = {
+	{.title = "SINK", .min = 10},
+	{.title = "HEALTH"},
+	{.title = "DOCS", .right = true},
+	{.title = "WAITING", .right = true},
+	{.title = "ASIDE", .right = true},
+	{.title = "UPSERTS", .right = true, .wide = true},
+	{.title = "DELETES", .right = true, .wide = true},
+	{.title = "RETRIES", .right = true, .wide = true},
+	{.title = "OLDEST", .right = true},
+	{.title = "REASON", .min = 6},
+};
+
+static enum tint health_tint(struct str health)
 {
-	static const char *const shown[] = {"documents", "waiting", "ready",   "quarantined",
-					    "upserts",	 "deletes", "retries", "oldest_seconds"};
-	const char *reason = json_string_value(json_object_get(sink, "reason"));
-	const json_t *aside;
+	return str_eq(health, STR("ok"))	? TINT_GOOD
+	       : str_eq(health, STR("failing")) ? TINT_BAD
+						: TINT_WARN;
+}
+
+/* "-" where a sink does not count it. */
+static int put_count(struct sheet *t, const json_t *sink, const char *key, enum tint tint)
+{
+	const json_t *v = json_object_get(sink, key);
+
+	return v ? sheet_printf(t, json_integer_value(v) ? tint : TINT_PLAIN,
+				"%" JSON_INTEGER_FORMAT, json_integer_value(v))
+		 : sheet_put(t, STR("-"), TINT_DIM);
+}
+
+static int put_sink(struct sheet *t, const json_t *sink)
+{
+	const struct str health = text_of(sink, "health");
+	const json_t *oldest = json_object_get(sink, "oldest_seconds");
+	char span[TEXT_FIGURE_MAX];
+	int r = sheet_put(t, text_of(sink, "name"), TINT_PLAIN);
+
+	r = r ?: sheet_put(t, health, health_tint(health));
+	r = r ?: put_count(t, sink, "documents", TINT_PLAIN);
+	r = r ?: put_count(t, sink, "waiting", TINT_PLAIN);
+	r = r ?: put_count(t, sink, "quarantined", TINT_WARN);
+	r = r ?: put_count(t, sink, "upserts", TINT_PLAIN);
+	r = r ?: put_count(t, sink, "deletes", TINT_PLAIN);
+	r = r ?: put_count(t, sink, "retries", TINT_PLAIN);
+	r = r
+		    ?: sheet_put(
+			       t,
+			       str_of(oldest ? text_span((uint64_t)json_integer_value(oldest), span)
+					     : "-"),
+			       TINT_PLAIN);
+	return r ?: sheet_put(t, text_of(sink, "reason"), TINT_PLAIN);
+}
+
+static int print_aside(const json_t *sinks)
+{
+	_buf_ struct buf out = {.max = BODY_MAX};
+	const json_t *sink, *aside;
+	size_t i, k;
+	int r = 0;
+
+	json_array_foreach(sinks, i, sink)
+	{
+		json_array_foreach(json_object_get(sink, "quarantine"), k, aside)
+		{
+			r = r ?: text_put(&out, text_of(sink, "name"), 0, 0);
+			r = r ?: buf_append_str(&out, STR(" set aside "));
+			r = r ?: text_put(&out, text_of(aside, "id"), 0, 0);
+			r = r ?: buf_append_str(&out, STR(": "));
+			r = r ?: text_put(&out, text_of(aside, "reason"), 0, 0);
+			r = r ?: buf_append_str(&out, STR("\n"));
+		}
+	}
+	printf("%.*s", STR_ARG(buf_str(&out)));
+	return r;
+}
+
+/* The exit code. */
+static int print_table(const struct sinks_config *c, const json_t *sinks)
+{
+	_sheet_ struct sheet *t = NULL;
+	int r = sheet_new(columns, ARRAY_SIZE(columns), &t);
+	const json_t *sink;
 	size_t i;
 
-	printf("%s: %s%s%s\n", json_string_value(json_object_get(sink, "name")) ?: "?",
-	       json_string_value(json_object_get(sink, "health")) ?: "?", reason ? ": " : "",
-	       reason ?: "");
-	for (i = 0; i < ARRAY_SIZE(shown); i++)
-		if (json_object_get(sink, shown[i]))
-			printf("  %-16s %" JSON_INTEGER_FORMAT "\n", shown[i],
-			       json_integer_value(json_object_get(sink, shown[i])));
-	json_array_foreach(json_object_get(sink, "quarantine"), i, aside)
-		printf("  set aside        %s: %s\n",
-		       json_string_value(json_object_get(aside, "id")) ?: "?",
-		       json_string_value(json_object_get(aside, "reason")) ?: "?");
+	if (!json_array_size(sinks)) {
+		printf("this agent has no sinks besides the reducer: see --vector, --graph and "
+		       "--events\n");
+		return EXIT_OK;
+	}
+	json_array_foreach(sinks, i, sink)
+	{
+		r = r ?: put_sink(t, sink);
+	}
+	r = output_table("kindred sinks", t, (enum output)c->output, r);
+	return r == EXIT_OK && print_aside(sinks) < 0 ? EXIT_FAILED : r;
 }
 
 static int print(const struct sinks_config *c, struct str body)
 {
 	json_t *answer = json_loadb(body.p ? body.p : "", body.n, 0, NULL);
 	const json_t *sinks = json_object_get(answer, "sinks");
-	const json_t *sink;
-	size_t i;
+	int code = EXIT_OK;
 
 	if (!json_is_array(sinks)) {
-		json_decref(answer);
-		return -EBADMSG;
-	}
-	if (c->output == OUTPUT_JSON)
+		fprintf(stderr, "kindred sinks: the answer cannot be read\n");
+		code = EXIT_FAILED;
+	} else if (c->output == OUTPUT_JSON) {
 		printf("%.*s", STR_ARG(body));
-	else if (!json_array_size(sinks))
-		printf("this agent has no sinks besides the reducer: see --vector, --graph and "
-		       "--events\n");
-	else
-		json_array_foreach(sinks, i, sink) print_sink(sink);
-	json_decref(answer);
-	return 0;
-}
-
-static int answer(const struct sinks_config *c, struct ask *a)
-{
-	_buf_ struct buf body = {.max = BODY_MAX};
-	int r;
-
-	if (a->status != 200) {
-		ask_complain("kindred sinks", a);
-		return EXIT_FAILED;
+	} else {
+		code = print_table(c, sinks);
 	}
-	r = ask_all(a, &body);
-	if (r == 0)
-		r = print(c, buf_str(&body));
-	if (r < 0)
-		fprintf(stderr, "kindred sinks: the answer cannot be read: %s\n", strerror(-r));
-	return r < 0 ? EXIT_FAILED : EXIT_OK;
+	json_decref(answer);
+	return code;
 }
 
 int cmd_sinks(int argc, char **argv)
 {
-	static const struct short_flag letters[] = {{"-o", "--output"}};
-	char *args[SHORT_FLAGS_ARGS + 1];
-	int n = short_flags(letters, ARRAY_SIZE(letters), argc, argv, args), r;
-	_buf_ struct buf error = {.max = 4096};
-	_ask_ struct ask a = {.fd = -1};
 	_options_ struct options *options = NULL;
+	_buf_ struct buf body = {.max = BODY_MAX};
 	struct sinks_config c = {0};
+	int r = options_read(&cmd_sinks_options, &c, argc, argv, &options);
 
-	if (n < 0) {
-		fprintf(stderr, "kindred sinks: too many arguments\n");
-		return EXIT_USAGE;
-	}
-	r = options_read(&options_table, &c, n, args, &options);
 	if (r != OPTIONS_RUN)
 		return r;
-	r = ask_open(c.socket, "/api/v1/sinks", false, &a, &error);
-	if (r == 0)
-		return answer(&c, &a);
-	fprintf(stderr, "kindred sinks: %.*s\n",
-		STR_ARG(error.n ? buf_str(&error) : str_of(strerror(-r))));
-	return EXIT_FAILED;
+	r = ask_body("kindred sinks", &c.where, STR("/api/v1/sinks"), &body);
+	return r == EXIT_OK ? print(&c, buf_str(&body)) : r;
 }

@@ -8,8 +8,8 @@
 #include "cli/cmd_help.h"
 #include "cli/flow_table.h"
 #include "cli/options_read.h"
-#include "cli/short_flags.h"
-#include "serve/serve.h"
+#include "cli/output.h"
+#include "cli/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,11 +20,9 @@
 #define TEXT_MAX   (2UL << 20)
 #define KEY_WIDTH  16
 
-enum output { OUTPUT_TABLE, OUTPUT_JSON };
-static const char *const outputs[] = {"table", "json", NULL};
-
 struct whois_config {
-	const char *at, *socket;
+	const char *at;
+	struct ask_where where;
 	int output;
 };
 
@@ -35,14 +33,13 @@ static const struct option_desc descs[] = {
 	{.group = "Whois",
 	 .flag = "--at", .type = OPTION_STRING, .arg = "TIME", .def_words = "now", FIELD(at),
 	 .help = "Who it was then: 2026-11-21T09:30:00Z, or -5m."},
-	{.flag = "--output", .type = OPTION_ENUM, .choices = outputs, .arg = "table|json", .def = "table",
-	 FIELD(output), .help = "-o: lines for people, or one JSON object."},
-	{.flag = "--socket", .type = OPTION_STRING, .arg = "PATH", .def = SERVE_SOCKET, FIELD(socket),
-	 .help = "The agent's socket."},
+	{.flag = "--output", .letter = "-o", .type = OPTION_ENUM, .choices = output_names, .def = "table",
+	 FIELD(output), .help = "Lines that fit the terminal, the same with everything in them, or JSON."},
+	ASK_OPTIONS(struct whois_config, where),
 };
 /* clang-format on */
 
-static const struct option_table options_table = {
+const struct option_table cmd_whois_options = {
 	.command = "kindred whois",
 	.args = "ADDRESS|ADDRESS:PORT|PID|CONTAINER|CGROUP|POD",
 	.about = "Says what an address, the end of a flow, a process, a container id (or its first "
@@ -50,8 +47,8 @@ static const struct option_table options_table = {
 		 "digits), a cgroup (id or path) or a pod (NAMESPACE/NAME, name, uid) is, and how "
 		 "the agent of this node knows.",
 	.after = "pid:7 and cgroup:7 tell apart what a number alone does not; address:, flow:, "
-		 "container: and pod: work alike. -o is --output. Exit code 1: not known, or no "
-		 "agent answers; 2: it does not understand the question.",
+		 "container: and pod: work alike. Exit code 1: not known; 2: the "
+		 "question is not understood; 3: no agent answers.",
 	.v = descs,
 	.n = ARRAY_SIZE(descs),
 	.args_max = 1,
@@ -87,7 +84,7 @@ static int put_member(const char *key, const json_t *v, struct buf *out)
 	return r ?: buf_append_str(out, STR("\n"));
 }
 
-static int put_lines(const json_t *answer, struct buf *out)
+static int put_lines(const json_t *answer, const struct sheet_look *look, struct buf *out)
 {
 	const char *key;
 	json_t *v, *item;
@@ -99,10 +96,10 @@ static int put_lines(const json_t *answer, struct buf *out)
 		if (!json_is_array(v))
 			r = r ?: put_member(key, v, out);
 		else if (strcmp(key, "flows") == 0)
-			r = r ?: flow_table_head(0, out);
+			r = r ?: flow_table_head(look, out);
 		json_array_foreach(v, i, item) r = r
 							   ?: strcmp(key, "flows") == 0
-							      ? flow_table_row(item, 0, out)
+							      ? flow_table_row(item, look, out)
 							      : put_member(key, item, out);
 	}
 	return r;
@@ -112,12 +109,13 @@ static int print(const struct whois_config *c, struct str body, bool found)
 {
 	_buf_ struct buf out = {.max = TEXT_MAX};
 	json_t *answer = json_loadb(body.p ? body.p : "", body.n, 0, NULL);
+	const struct sheet_look look = sheet_look(c->output == OUTPUT_WIDE);
 	int r = answer ? 0 : -EBADMSG;
 
 	if (answer && c->output == OUTPUT_JSON)
 		r = buf_printf(&out, "%.*s\n", STR_ARG(body));
 	else if (answer)
-		r = put_lines(answer, &out);
+		r = put_lines(answer, &look, &out);
 	json_decref(answer);
 	if (r == 0)
 		(void)fwrite(buf_str(&out).p, 1, out.n,
@@ -125,54 +123,34 @@ static int print(const struct whois_config *c, struct str body, bool found)
 	return r;
 }
 
-static int answer(const struct whois_config *c, struct ask *a)
-{
-	_buf_ struct buf body = {.max = BODY_MAX};
-	bool found = a->status == 200;
-	int r;
-
-	if (!found && a->status != 404 && a->status != 409) {
-		ask_complain("kindred whois", a);
-		return a->status == 400 ? EXIT_USAGE : EXIT_FAILED;
-	}
-	r = ask_all(a, &body);
-	if (r == 0)
-		r = print(c, buf_str(&body), found);
-	if (r < 0)
-		fprintf(stderr, "kindred whois: the answer cannot be read: %s\n", strerror(-r));
-	return r < 0 || !found ? EXIT_FAILED : EXIT_OK;
-}
-
 static int ask_whois(const struct whois_config *c, const char *what)
 {
-	_buf_ struct buf target = {.max = TARGET_MAX}, error = {.max = 4096};
+	_buf_ struct buf target = {.max = TARGET_MAX}, body = {.max = BODY_MAX};
 	_ask_ struct ask a = {.fd = -1};
-	int r = buf_append_str(&target, STR("/api/v1/whois"));
+	int code, r = buf_append_str(&target, STR("/api/v1/whois"));
 
 	r = r ?: ask_param(&target, "q", what);
 	r = r ?: c->at ? ask_param(&target, "at", c->at) : 0;
-	r = r ?: buf_append(&target, "", 1); /* for use as a C string */
-	r = r ?: ask_open(c->socket, buf_str(&target).p, false, &a, &error);
-	if (r == 0)
-		return answer(c, &a);
-	fprintf(stderr, "kindred whois: %.*s\n",
-		STR_ARG(error.n ? buf_str(&error) : str_of(strerror(-r))));
-	return EXIT_FAILED;
+	code = ask_begin("kindred whois", &c->where, buf_str(&target), false, &a);
+	if (code != EXIT_OK)
+		return code;
+	if (a.status != 200 && a.status != 404 && a.status != 409) {
+		ask_complain("kindred whois", &a);
+		return a.status == 400 ? EXIT_USAGE : EXIT_FAILED;
+	}
+	r = r ?: ask_all(&a, &body);
+	r = r ?: print(c, buf_str(&body), a.status == 200);
+	if (r < 0)
+		fprintf(stderr, "kindred whois: the answer cannot be read: %s\n", strerror(-r));
+	return r < 0 || a.status != 200 ? EXIT_FAILED : EXIT_OK;
 }
 
 int cmd_whois(int argc, char **argv)
 {
-	static const struct short_flag letters[] = {{"-o", "--output"}};
-	char *args[SHORT_FLAGS_ARGS + 1];
-	int n = short_flags(letters, ARRAY_SIZE(letters), argc, argv, args), r;
 	_options_ struct options *options = NULL;
 	struct whois_config c = {0};
+	int r = options_read(&cmd_whois_options, &c, argc, argv, &options);
 
-	if (n < 0) {
-		fprintf(stderr, "kindred whois: too many arguments\n");
-		return EXIT_USAGE;
-	}
-	r = options_read(&options_table, &c, n, args, &options);
 	if (r != OPTIONS_RUN)
 		return r;
 	if (!options_args(options).n) {

@@ -1,10 +1,13 @@
 #include "cli/flow_table.h"
 
 #include "base/mem.h"
+#include "base/rfc3339.h"
+#include "cli/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum column {
@@ -17,6 +20,10 @@ enum column {
 	COL_RECEIVED,
 	COL_RTT,
 	COL_RETRANS,
+	COL_LASTED, /* it and what follows only with `wide` */
+	COL_FROM_POD,
+	COL_TO_POD,
+	COL_KNOWN_BY,
 	_COLS
 };
 
@@ -26,92 +33,70 @@ enum column {
 #define END_WIDE 36 /* of FROM and TO where no terminal says how much room there is */
 
 static const unsigned widths[_COLS] = {
-	[COL_TIME] = 12,    [COL_PROTO] = 5, [COL_STATE] = 18, [COL_SENT] = 8,
-	[COL_RECEIVED] = 8, [COL_RTT] = 7,   [COL_RETRANS] = 7};
+	[COL_TIME] = 12,     [COL_PROTO] = 5,	[COL_STATE] = 18,  [COL_SENT] = 8,
+	[COL_RECEIVED] = 8,  [COL_RTT] = 7,	[COL_RETRANS] = 7, [COL_LASTED] = 10,
+	[COL_FROM_POD] = 48, [COL_TO_POD] = 48, [COL_KNOWN_BY] = 0};
 
 struct row {
 	char cell[_COLS][CELL_MAX];
+	enum tint tint[_COLS];
 };
 
-/* ---- text ------------------------------------------------------------------------------------ */
-
-/* Bytes of the next character; *ret_ok: it can be shown. C1 controls are U+0080 to U+009F. */
-static size_t character(struct str s, bool *ret_ok)
+static int columns(const struct sheet_look *look)
 {
-	size_t n = s.p ? str_utf8(s) : 0;
-	unsigned char c = n ? (unsigned char)s.p[0] : 0;
-
-	*ret_ok = n > 0 && c >= 0x20 && c != 0x7f && !(c == 0xc2 && (unsigned char)s.p[1] < 0xa0);
-	return n ? n : 1;
-}
-
-static size_t count(struct str s)
-{
-	size_t n = 0;
-	bool ok;
-
-	for (; s.n; n++)
-		s = str_from(s, character(s, &ok));
-	return n;
-}
-
-int text_put(struct buf *out, struct str s, size_t most, size_t pad)
-{
-	size_t n = count(s), shown = most && n > most ? most - 1 : n;
-	bool cut = shown < n;
-	int r = 0;
-
-	for (size_t i = 0; i < shown && r == 0; i++) {
-		bool ok;
-		size_t bytes = character(s, &ok);
-
-		r = ok ? buf_append(out, s.p, bytes) : buf_append_str(out, STR("?"));
-		s = str_from(s, bytes);
-	}
-	if (cut && r == 0)
-		r = buf_append_str(out, STR("\xe2\x80\xa6")); /* … */
-	for (size_t i = shown + cut; i < pad && r == 0; i++)
-		r = buf_append_str(out, STR(" "));
-	return r;
+	return look->wide ? _COLS : COL_LASTED;
 }
 
 /* What is left of the terminal goes to the two ends. */
 static unsigned end_width(unsigned width)
 {
-	unsigned fixed = (_COLS - 1) * GAP;
+	unsigned fixed = (COL_LASTED - 1) * GAP;
 
 	if (!width)
 		return END_WIDE;
-	for (int i = 0; i < _COLS; i++)
+	for (int i = 0; i < COL_LASTED; i++)
 		fixed += widths[i];
 	return width > fixed + 2 * END_MIN ? (width - fixed) / 2 : END_MIN;
 }
 
-static int put_row(const struct row *row, unsigned width, struct buf *out)
+static int put_cell(const struct row *row, int i, const struct sheet_look *look, struct buf *out)
+{
+	const bool end = i == COL_FROM || i == COL_TO, last = i == columns(look) - 1;
+	const size_t room = end ? end_width(look->width) : widths[i],
+		     most = end && look->width ? room : 0;
+	const size_t n = text_count(str_of(row->cell[i])), pad = room + GAP;
+	int r = buf_append_str(out, str_of(tint_on(row->tint[i], look->colours)));
+
+	r = r ?: text_put(out, str_of(row->cell[i]), most, 0);
+	r = r ?: buf_append_str(out, str_of(tint_off(row->tint[i], look->colours)));
+	if (r == 0 && !last && (most && n > most ? most : n) < pad)
+		r = buf_printf(out, "%*s", (int)(pad - (most && n > most ? most : n)), "");
+	return r;
+}
+
+static int put_row(const struct row *row, const struct sheet_look *look, struct buf *out)
 {
 	int r = 0;
 
-	for (int i = 0; i < _COLS && r == 0; i++) {
-		bool end = i == COL_FROM || i == COL_TO;
-		size_t room = end ? end_width(width) : widths[i];
-
-		r = text_put(out, str_of(row->cell[i]), end && width ? room : 0,
-			     i == _COLS - 1 ? 0 : room + GAP);
-	}
+	for (int i = 0; i < columns(look) && r == 0; i++)
+		r = put_cell(row, i, look, out);
 	return r < 0 ? r : buf_append_str(out, STR("\n"));
 }
 
-int flow_table_head(unsigned width, struct buf *out)
+int flow_table_head(const struct sheet_look *look, struct buf *out)
 {
-	const struct row head = {.cell = {"TIME (UTC)", "FROM", "TO", "PROTO", "STATE", "SENT",
-					  "RECEIVED", "RTT", "RETRANS"}};
+	struct row head = {.cell = {"TIME (UTC)", "FROM", "TO", "PROTO", "STATE", "SENT",
+				    "RECEIVED", "RTT", "RETRANS", "LASTED", "FROM POD", "TO POD",
+				    "KNOWN BY"}};
 
-	return put_row(&head, width, out);
+	for (int i = 0; i < _COLS; i++)
+		head.tint[i] = TINT_BOLD;
+	return put_row(&head, look, out);
 }
 
 /* ---- cells ----------------------------------------------------------------------------------- */
 
-static const char *text_of(const json_t *o, const char *key)
+static const char *word_of(const json_t *o, const char *key)
 {
 	const char *s = json_string_value(json_object_get(o, key));
 
@@ -121,20 +106,6 @@ static const char *text_of(const json_t *o, const char *key)
 static uint64_t number_of(const json_t *o, const char *key)
 {
 	return (uint64_t)json_integer_value(json_object_get(o, key));
-}
-
-/* 999, 1.2K, 34M: at most six characters. */
-static void bytes_text(uint64_t n, char cell[CELL_MAX])
-{
-	static const char units[] = "BKMGTPE";
-	double v = (double)n;
-	int i = 0;
-
-	while (v >= 999.5 && units[i + 1]) {
-		v /= 1024;
-		i++;
-	}
-	(void)snprintf(cell, CELL_MAX, i && v < 9.95 ? "%.1f%c" : "%.0f%c", v, units[i]);
 }
 
 static void rtt_text(const json_t *flow, char cell[CELL_MAX])
@@ -154,8 +125,8 @@ static void rtt_text(const json_t *flow, char cell[CELL_MAX])
 /* NAMESPACE/WORKLOAD, or the address of who has no name; with the port of a server. */
 static void end_text(const json_t *end, bool server, const char *arrow, char cell[CELL_MAX])
 {
-	const char *ns = text_of(end, "namespace"), *name = text_of(end, "workload");
-	const char *addr = text_of(end, "address");
+	const char *ns = word_of(end, "namespace"), *name = word_of(end, "workload");
+	const char *addr = word_of(end, "address");
 	bool v6 = !name[0] && server && strchr(addr, ':');
 	char port[16] = "";
 
@@ -168,36 +139,97 @@ static void end_text(const json_t *end, bool server, const char *arrow, char cel
 
 static void state_text(const json_t *flow, char cell[CELL_MAX])
 {
-	const char *state = text_of(flow, "state"), *reason = text_of(flow, "reason");
-	bool refresh = strcmp(text_of(flow, "event"), "refresh") == 0;
+	const char *state = word_of(flow, "state"), *reason = word_of(flow, "reason");
+	bool refresh = strcmp(word_of(flow, "event"), "refresh") == 0;
 
 	(void)snprintf(cell, CELL_MAX, "%.100s%s%.100s", refresh ? "active" : state,
 		       reason[0] ? ":" : "", reason);
 }
 
-int flow_table_row(const json_t *flow, unsigned width, struct buf *out)
+static void bytes_cell(const json_t *flow, const char *key, char cell[CELL_MAX])
+{
+	char text[TEXT_FIGURE_MAX];
+
+	(void)snprintf(cell, CELL_MAX, "%s", text_bytes(number_of(flow, key), text));
+}
+
+static void retrans_cell(const json_t *flow, struct row *row)
+{
+	const uint64_t n = number_of(flow, "retransmits");
+
+	if (json_object_get(flow, "retransmits"))
+		(void)snprintf(row->cell[COL_RETRANS], CELL_MAX, "%" PRIu64, n);
+	else
+		(void)snprintf(row->cell[COL_RETRANS], CELL_MAX, "-");
+	row->tint[COL_RETRANS] = n ? TINT_WARN : TINT_PLAIN;
+}
+
+static enum tint state_tint(const json_t *flow)
+{
+	const char *state = word_of(flow, "state");
+
+	return strcmp(state, "failed") == 0				   ? TINT_BAD
+	       : strcmp(state, "reset") == 0 || strcmp(state, "lost") == 0 ? TINT_WARN
+									   : TINT_PLAIN;
+}
+
+/* ---- with everything ------------------------------------------------------------------------- */
+
+/* Of two RFC 3339 texts of UTC. */
+static void lasted_cell(const json_t *flow, char cell[CELL_MAX])
+{
+	const char *start = word_of(flow, "start"), *time = word_of(flow, "time");
+	int64_t from, to;
+
+	if (rfc3339_parse(str_of(start), &from) == 0 && rfc3339_parse(str_of(time), &to) == 0) {
+		const long us = strtol(strlen(time) > 20 ? time + 20 : "0", NULL, 10) -
+				strtol(strlen(start) > 20 ? start + 20 : "0", NULL, 10);
+
+		(void)snprintf(cell, CELL_MAX, "%.3fs", (double)(to - from) + (double)us / 1e6);
+	}
+}
+
+static void pod_cell(const json_t *end, char cell[CELL_MAX])
+{
+	const char *pod = word_of(end, "pod"), *addr = word_of(end, "address");
+	const bool v6 = strchr(addr, ':');
+
+	(void)snprintf(cell, CELL_MAX, "%.300s%s%s%.64s%s:%u", pod, pod[0] ? "@" : "",
+		       v6 ? "[" : "", addr, v6 ? "]" : "", (unsigned)number_of(end, "port"));
+}
+
+static void known_cell(const json_t *from, const json_t *to, char cell[CELL_MAX])
+{
+	const char *a = word_of(from, "reason"), *b = word_of(to, "reason");
+
+	(void)snprintf(cell, CELL_MAX, "%.20s%s%.20s, %.20s%s%.20s", word_of(from, "known_by"),
+		       a[0] ? ":" : "", a, word_of(to, "known_by"), b[0] ? ":" : "", b);
+}
+
+int flow_table_row(const json_t *flow, const struct sheet_look *look, struct buf *out)
 {
 	const json_t *local = json_object_get(flow, "local");
 	const json_t *remote = json_object_get(flow, "remote");
-	const char *direction = text_of(flow, "direction"), *time = text_of(flow, "time");
-	bool in = strcmp(direction, "in") == 0;
-	struct row row;
+	const char *direction = word_of(flow, "direction"), *time = word_of(flow, "time");
+	const bool in = strcmp(direction, "in") == 0;
+	const json_t *from = in ? remote : local, *to = in ? local : remote;
+	struct row row = {.tint = {[COL_STATE] = state_tint(flow)}};
 
 	if (!local || !remote)
 		return -EBADMSG;
 	(void)snprintf(row.cell[COL_TIME], CELL_MAX, "%.12s", strlen(time) > 23 ? time + 11 : time);
 	/* Either may be the server where it is not known who began. */
-	end_text(in ? remote : local, !direction[0], "", row.cell[COL_FROM]);
-	end_text(in ? local : remote, true, direction[0] ? "-> " : "<> ", row.cell[COL_TO]);
-	(void)snprintf(row.cell[COL_PROTO], CELL_MAX, "%.16s", text_of(flow, "proto"));
+	end_text(from, !direction[0], "", row.cell[COL_FROM]);
+	end_text(to, true, direction[0] ? "-> " : "<> ", row.cell[COL_TO]);
+	(void)snprintf(row.cell[COL_PROTO], CELL_MAX, "%.16s", word_of(flow, "proto"));
 	state_text(flow, row.cell[COL_STATE]);
-	bytes_text(number_of(flow, in ? "bytes_received" : "bytes_sent"), row.cell[COL_SENT]);
-	bytes_text(number_of(flow, in ? "bytes_sent" : "bytes_received"), row.cell[COL_RECEIVED]);
+	bytes_cell(flow, in ? "bytes_received" : "bytes_sent", row.cell[COL_SENT]);
+	bytes_cell(flow, in ? "bytes_sent" : "bytes_received", row.cell[COL_RECEIVED]);
 	rtt_text(flow, row.cell[COL_RTT]);
-	if (json_object_get(flow, "retransmits"))
-		(void)snprintf(row.cell[COL_RETRANS], CELL_MAX, "%" PRIu64,
-			       number_of(flow, "retransmits"));
-	else
-		(void)snprintf(row.cell[COL_RETRANS], CELL_MAX, "-");
-	return put_row(&row, width, out);
+	retrans_cell(flow, &row);
+	lasted_cell(flow, row.cell[COL_LASTED]);
+	pod_cell(from, row.cell[COL_FROM_POD]);
+	pod_cell(to, row.cell[COL_TO_POD]);
+	known_cell(from, to, row.cell[COL_KNOWN_BY]);
+	return put_row(&row, look, out);
 }

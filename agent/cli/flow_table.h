@@ -1,19 +1,17 @@
 /*
- * A flow's JSON line as a row for people. Pure text; no I/O.
+ * A flow's JSON line as a row for people. Pure text; no I/O. Rows come one by one, so
+ * columns have their width before what stands in them is known.
  */
 #pragma once
 
 #include "base/buf.h"
+#include "cli/sheet.h"
 
 #include <jansson.h>
 
-/* Columns: TIME FROM TO PROTO STATE SENT RECEIVED RTT RETRANS. The client stands left; sent and
- * received are its. `width` is the terminal's, 0: not one, then nothing is cut. */
-int flow_table_head(unsigned width, struct buf *out);
+/* Columns: TIME FROM TO PROTO STATE SENT RECEIVED RTT RETRANS, and with `wide` LASTED, the two ends
+ * as POD@ADDRESS:PORT, and how their names are known. The client stands left; sent and received are
+ * its. */
+int flow_table_head(const struct sheet_look *look, struct buf *out);
 /* 0, -EBADMSG (no flow: a line about lost ones, for example), -EMSGSIZE, -ENOMEM. */
-int flow_table_row(const json_t *flow, unsigned width, struct buf *out);
-
-/* Text that came from elsewhere, with nothing in it that moves a cursor: control characters and
- * bytes that are no UTF-8 become '?'. At most `most` characters (0: all), cut with an ellipsis,
- * padded to `pad`. */
-int text_put(struct buf *out, struct str s, size_t most, size_t pad);
+int flow_table_row(const json_t *flow, const struct sheet_look *look, struct buf *out);

@@ -1,7 +1,7 @@
 #include "cli/search_table.h"
 
 #include "base/mem.h"
-#include "cli/flow_table.h"
+#include "cli/text.h"
 #include "sink/sqlite/words.h"
 
 #include <errno.h>
@@ -18,13 +18,6 @@
 struct columns {
 	unsigned kind, name, text;
 };
-
-static struct str text_of(const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-
-	return str_make(json_string_value(v), json_string_length(v));
-}
 
 static int name_of(const json_t *hit, struct buf *out)
 {
@@ -113,11 +106,11 @@ static int put_text(const json_t *hit, const struct columns *c, const struct sea
 {
 	_buf_ struct buf line = {.max = 65536};
 	struct str text = text_of(hit, "text");
-	struct str from = best_stretch(look->question, text, c->text);
+	struct str from = look->wide ? text : best_stretch(look->question, text, c->text);
 	bool cut = from.p != text.p;
 	int r = cut ? buf_append_str(&line, STR("\xe2\x80\xa6 ")) : 0;
 
-	r = r < 0 ? r : text_put(&line, from, c->text - (cut ? 2 : 0), 0);
+	r = r < 0 ? r : text_put(&line, from, look->wide ? 0 : c->text - (cut ? 2 : 0), 0);
 	r = r < 0 ? r : put_marked(buf_str(&line), look, out);
 	return r < 0 ? r : buf_append_str(out, STR("\n"));
 }

@@ -11,6 +11,7 @@
 struct search_look {
 	struct str question; /* whose words are marked */
 	unsigned width;	     /* of the terminal; 0: not one, then nothing is cut */
+	bool wide;	     /* texts are whole */
 	bool bold;
 };
 

@@ -61,6 +61,14 @@ struct option_slot *option_slot_find(struct options *o, struct str name)
 	return NULL;
 }
 
+struct option_slot *option_slot_by_letter(struct options *o, struct str letter)
+{
+	for (size_t i = 0; i < o->table->n; i++)
+		if (o->table->v[i].letter && str_eq(str_of(o->table->v[i].letter), letter))
+			return &o->slots[i];
+	return NULL;
+}
+
 int option_slot_set(struct option_slot *s, struct str text, enum option_origin origin)
 {
 	char *copy = str_dup(text);
@@ -154,10 +162,9 @@ static int take_flag(struct options *o, int argc, char *const *argv, int *i)
 {
 	struct str value = str_of(argv[*i]), flag;
 	bool has_value = str_split(&value, '=', &flag);
-	struct option_slot *s = NULL;
+	struct option_slot *s = str_starts(flag, STR("--")) ? option_slot_find(o, str_from(flag, 2))
+							    : option_slot_by_letter(o, flag);
 
-	if (str_starts(flag, STR("--")))
-		s = option_slot_find(o, str_from(flag, 2));
 	if (!s)
 		return unknown_flag(o, flag, has_value, argc, argv, i);
 	if (!has_value && s->desc->type == OPTION_BOOL) {

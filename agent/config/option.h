@@ -59,6 +59,7 @@ struct option_endpoint {
 struct option_desc {
 	const char *group;		 /* heading; NULL: the one before goes on */
 	const char *flag;		 /* "--intake-port"; in the file: intake-port */
+	const char *letter;		 /* "-p", a second name; NULL: none */
 	const char *env[OPTION_ENV_MAX]; /* the first that is set wins; none: KINDRED_INTAKE_PORT */
 	const char
 		*env_unit; /* put behind a bare number in the environment: "ms"; NULL: nothing is */

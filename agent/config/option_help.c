@@ -36,11 +36,11 @@ static int wrap(struct buf *b, const char *text, size_t indent)
 	return r < 0 ? r : buf_printf(b, "\n");
 }
 
-/* "--flag ARG", or the choices of a WORD: "--scope node|cluster". */
+/* "-f, --flag ARG", or the choices of a WORD: "--scope node|cluster". */
 static int print_flag(struct buf *b, const struct option_desc *d)
 {
 	const char *arg = arg_of(d);
-	int r = buf_printf(b, "%s", d->flag);
+	int r = buf_printf(b, "%s%s%s", d->letter ?: "", d->letter ? ", " : "", d->flag);
 
 	if (r < 0 || !arg)
 		return r;

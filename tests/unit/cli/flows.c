@@ -106,7 +106,7 @@ static void nobody_answers(void **state)
 	char *args[] = {(char[]){"flows"}, NULL};
 
 	run_command(g, cmd_flows, args, "/nonexistent/agent.sock", NULL, &s);
-	assert_int_equal(s.code, 1);
+	assert_int_equal(s.code, 3);
 	assert_string_equal(s.out, "");
 	expect_text(s.err, "kindred flows: no agent answers at /nonexistent/agent.sock: No such "
 			   "file or directory; is `kindred agent` running");
@@ -155,9 +155,10 @@ static void rows_fit_the_terminal(void **state)
 	(void)state;
 	for (unsigned width = 0; width < 300; width += 50) {
 		_buf_ struct buf b = {.max = 8192};
+		const struct sheet_look look = {.width = width};
 		size_t columns = 0;
 
-		assert_int_equal(flow_table_row(o, width, &b), 0);
+		assert_int_equal(flow_table_row(o, &look, &b), 0);
 		for (size_t i = 0; i + 1 < b.n; i++) {
 			assert_true((unsigned char)b.p[i] >= 0x20);
 			columns += ((unsigned char)b.p[i] & 0xc0) != 0x80;
@@ -185,9 +186,10 @@ static void rows_of_unknown_direction(void **state)
 			       "\"port\":9,\"namespace\":\"n\",\"workload\":\"w\"}}",
 			       0, NULL);
 	_buf_ struct buf b = {.max = 8192};
+	const struct sheet_look look = {0};
 
 	(void)state;
-	assert_int_equal(flow_table_row(o, 0, &b), 0);
+	assert_int_equal(flow_table_row(o, &look, &b), 0);
 	assert_int_equal(buf_append(&b, "", 1), 0);
 	expect_text(b.p, "[fd00::1]:80");
 	expect_text(b.p, "<> n/w:9");

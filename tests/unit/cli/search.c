@@ -146,7 +146,7 @@ static void there_may_be_nobody_to_ask(void **state)
 	assert_int_equal(s.code, 1);
 	has(s.err, "no collection yet");
 	SAY(g, &s, ARG("x"), ARG("--socket"), ARG("/nowhere/agent.sock"));
-	assert_int_equal(s.code, 1);
+	assert_int_equal(s.code, 3);
 	has(s.err, "no agent answers at /nowhere/agent.sock");
 	has(s.err, "--store FILE reads a store without an agent\n");
 	SAY(g, &s, ARG("--socket"), ARG("/nowhere/agent.sock"));

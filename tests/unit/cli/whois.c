@@ -177,7 +177,7 @@ static void for_people(void **state)
 	run_command(g, cmd_whois, none, g->socket, NULL, &s);
 	assert_int_equal(s.code, 2);
 	run_command(g, cmd_whois, args, "/nonexistent/agent.sock", NULL, &s);
-	assert_int_equal(s.code, 1);
+	assert_int_equal(s.code, 3);
 	expect_text(s.err, "no agent answers at /nonexistent/agent.sock");
 }
 

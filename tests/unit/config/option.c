@@ -39,6 +39,7 @@ static const char *const modes[] = {"fast", "safe", NULL};
 static const struct option_desc descs[] = {
 	{.group = "First",
 	 .flag = "--on",
+	 .letter = "-o",
 	 .type = OPTION_BOOL,
 	 .def = "false",
 	 FIELD(on),
@@ -230,6 +231,13 @@ static void words(void **state)
 	assert_false(l.s.on);
 	assert_string_equal(l.s.name, "y");
 	assert_string_equal(options_args(l.o).v[0], "--on");
+	options_free(&l.o);
+	load(&l, ARGS("-o", "--", "-o"), NULL);
+	assert_true(l.s.on);
+	assert_string_equal(options_args(l.o).v[0], "-o");
+	options_free(&l.o);
+	load(&l, ARGS("-o=false"), NULL);
+	assert_false(l.s.on);
 	options_free(&l.o);
 	load(&l, ARGS("-"), NULL);
 	assert_string_equal(options_args(l.o).v[0], "-");
