@@ -28,7 +28,7 @@ DEBS := build-essential pkg-config libcurl4-openssl-dev libevent-dev liblz4-dev 
 	libjansson-dev libyaml-dev libsqlite3-dev libbpf-dev libmnl-dev libcap-dev clang bpftool libcmocka-dev zlib1g-dev
 # Without these some tests are skipped, in words; `make test` installs them when it may.
 TEST_TOOLS := python3:python3 python3.yaml:python3-yaml ip:iproute2 nft:nftables conntrack:conntrack \
-	setcap:libcap2-bin debootstrap:debootstrap tmux:tmux
+	setcap:libcap2-bin debootstrap:debootstrap tmux:tmux zsh:zsh groff:groff-base
 
 WARN := -Wall -Wextra -Wshadow -Wundef -Wvla -Wformat=2 -Wtype-limits -Wstrict-prototypes \
 	-Wmissing-prototypes -Wcast-qual -Wswitch-enum -Wnull-dereference $(if $(CI),-Werror)
@@ -310,6 +310,7 @@ PREFIX ?= /usr/local
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(O)/kindred $(DESTDIR)$(PREFIX)/bin/kindred
+	sh deploy/texts.sh $(O)/kindred $(DESTDIR)$(PREFIX)/share
 
 clean:
 	rm -rf build build-*

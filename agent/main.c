@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "cli/cmd_agent.h"
+#include "cli/cmd_completion.h"
 #include "cli/cmd_decode.h"
 #include "cli/cmd_export.h"
 #include "cli/cmd_flows.h"
@@ -22,6 +23,8 @@
 #include "cli/cmd_workloads.h"
 
 static int cmd_help(int argc, char **argv);
+static int completion(int argc, char **argv);
+static int man(int argc, char **argv);
 
 static const struct command commands[] = {
 	{"status", cmd_status, &cmd_status_options,
@@ -43,6 +46,8 @@ static const struct command commands[] = {
 	 "be the reducer: check the protocol, show workloads and pods"},
 	{"decode", cmd_decode, &cmd_decode_options,
 	 "print a captured agent-to-reducer stream as JSON lines"},
+	{"completion", completion, &cmd_completion_options, "print completion for bash or zsh"},
+	{"man", man, &cmd_man_options, "print the manual page"},
 	{"version", cmd_version, NULL, "print version, commit and the libraries in use"},
 	{"help", cmd_help, NULL, "print this, or a command's options"},
 };
@@ -53,6 +58,16 @@ static const struct command *command_find(const char *name)
 		if (strcmp(commands[i].name, name) == 0)
 			return &commands[i];
 	return NULL;
+}
+
+static int completion(int argc, char **argv)
+{
+	return cmd_completion(commands, ARRAY_SIZE(commands), argc, argv);
+}
+
+static int man(int argc, char **argv)
+{
+	return cmd_man(commands, ARRAY_SIZE(commands), argc, argv);
 }
 
 static int unknown_command(const char *name)

@@ -58,12 +58,12 @@ int ask_server_parse(const char *url, struct ask_server *ret, struct buf *ret_er
 	if (!s.tls && !str_starts(rest, STR("http://")))
 		goto bad;
 	rest = str_from(rest, s.tls ? 8 : 7);
-	slash = memchr(rest.p, '/', rest.n);
+	slash = rest.n ? memchr(rest.p, '/', rest.n) : NULL;
 	host = str_make(rest.p, slash ? (size_t)(slash - rest.p) : rest.n);
 	s.prefix = str_from(rest, host.n);
 	while (str_ends(s.prefix, STR("/")))
 		s.prefix.n--;
-	if (memchr(host.p, '@', host.n) || parse_host(host, s.tls, &s) < 0)
+	if (!host.n || memchr(host.p, '@', host.n) || parse_host(host, s.tls, &s) < 0)
 		goto bad;
 	*ret = s;
 	return 0;

@@ -139,6 +139,10 @@ int options_print(const struct options *o, struct buf *ret);
 
 /* --help, wrapped at 100 columns. */
 int option_table_help(const struct option_table *t, struct buf *ret);
+/* The same as a part of a manual page, in man(7)'s macros: from a subsection's heading on. */
+int option_table_man(const struct option_table *t, struct buf *ret);
+/* Text for a manual page: nothing in it is taken for a macro. */
+int option_man_text(struct buf *b, struct str s);
 /* The README's table. */
 int option_table_markdown(const struct option_table *t, struct buf *ret);
 

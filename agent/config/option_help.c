@@ -37,7 +37,7 @@ static int wrap(struct buf *b, const char *text, size_t indent)
 }
 
 /* "-f, --flag ARG", or the choices of a WORD: "--scope node|cluster". */
-static int print_flag(struct buf *b, const struct option_desc *d)
+int option_print_flag(const struct option_desc *d, struct buf *b)
 {
 	const char *arg = arg_of(d);
 	int r = buf_printf(b, "%s%s%s", d->letter ?: "", d->letter ? ", " : "", d->flag);
@@ -85,23 +85,30 @@ static int help_env(struct buf *b, const struct option_desc *d)
 	return r < 0 ? r : buf_printf(b, "]");
 }
 
+int option_print_notes(const struct option_desc *d, struct buf *b)
+{
+	int r = buf_printf(b, "%s", d->help);
+
+	if (r == 0)
+		r = help_values(b, d);
+	if (r == 0 && d->flags & OPTION_LIVE)
+		r = buf_printf(b, " Live.");
+	if (r == 0 && !(d->flags & OPTION_FLAG_ONLY))
+		r = help_env(b, d);
+	return r;
+}
+
 static int help_option(struct buf *b, const struct option_desc *d)
 {
 	_buf_ struct buf notes = {.max = 4096};
 	int r = buf_printf(b, "  ");
 
 	if (r == 0)
-		r = print_flag(b, d);
+		r = option_print_flag(d, b);
 	if (r == 0)
 		r = buf_printf(b, "\n");
 	if (r == 0)
-		r = buf_printf(&notes, "%s", d->help);
-	if (r == 0)
-		r = help_values(&notes, d);
-	if (r == 0 && d->flags & OPTION_LIVE)
-		r = buf_printf(&notes, " Live.");
-	if (r == 0 && !(d->flags & OPTION_FLAG_ONLY))
-		r = help_env(&notes, d);
+		r = option_print_notes(d, &notes);
 	if (r == 0)
 		r = buf_append(&notes, "", 1);
 	return r < 0 ? r : wrap(b, buf_str(&notes).p, INDENT);
@@ -149,7 +156,7 @@ static int markdown_default(struct buf *b, const struct option_desc *d)
 static int markdown_row(struct buf *b, const struct option_desc *d)
 {
 	_buf_ struct buf flag = {.max = 1024};
-	int r = print_flag(&flag, d);
+	int r = option_print_flag(d, &flag);
 
 	if (r == 0)
 		r = buf_printf(b, "| `");

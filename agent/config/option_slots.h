@@ -74,6 +74,10 @@ bool option_item_ok(const struct option_desc *d, struct str item);
 int option_print_expected(const struct option_desc *d, struct buf *b);
 /* "1 to 65535", "1s to 10m", "at most 8": the range in a word; nothing where there is none. */
 int option_print_range(const struct option_desc *d, struct buf *b);
+/* "-o, --output table|wide|json" */
+int option_print_flag(const struct option_desc *d, struct buf *b);
+/* What the option is for, what it accepts, its default and its variables, on one line. */
+int option_print_notes(const struct option_desc *d, struct buf *b);
 /* The whole file, if it is one of at most 1 MiB: 0, -EMSGSIZE, -ENOMEM, or an errno of open and
  * read.
  */

@@ -11,6 +11,7 @@ import time
 
 import parts_broken as broken
 import parts_tables as tables
+import parts_texts as texts
 from setting import Checks, Rig
 
 PARTS = {
@@ -22,6 +23,9 @@ PARTS = {
     "broken": broken.broken,
     "slow": broken.slow,
     "server": broken.server,
+    "completion": texts.completion,
+    "manual": texts.manual,
+    "installed": texts.installed,
 }
 
 
