@@ -286,8 +286,11 @@ void serve_flows(struct serve *s, struct web_client *c, const struct web_request
 		return;
 	}
 	e = follower_new(s, c, &filter, &f);
-	if (e < 0)
+	if (e < 0) {
 		serve_error(c, 503, e == -ENOMEM ? STR("out of memory") : STR("no cursor is free"));
-	else
-		web_stream(c, TYPE_JSON_LINES, &flows_stream, f);
+		return;
+	}
+	web_stream(c, TYPE_JSON_LINES, &flows_stream, f);
+	if (filter.follow)
+		web_stream_endless(c);
 }

@@ -132,4 +132,5 @@ void serve_peers(struct serve *s, struct web_client *c, const struct web_request
 	p->serve = s;
 	p->client = c;
 	web_stream(c, TYPE_PEERS, &stream_ops, p);
+	web_stream_endless(c);
 }

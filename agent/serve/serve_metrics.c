@@ -25,6 +25,7 @@ static void put_own(const struct serve *s, struct prom *p)
 	prom_one(p, "kindred_questions_total", "counter", "Requests to the agent.", web.requests);
 	prom_family(p, refused, "counter", "Clients turned away or cut, by cause.");
 	prom_named(p, refused, "cause", "too_many", web.refused);
+	prom_named(p, refused, "cause", "displaced", web.displaced);
 	prom_named(p, refused, "cause", "bad_request", web.bad);
 	prom_named(p, refused, "cause", "timeout", web.timeouts);
 	prom_named(p, refused, "cause", "cut", web.cut);

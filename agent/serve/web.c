@@ -44,9 +44,17 @@ void web_client_free(struct web_client *c)
 	}
 	if (c->timer)
 		event_free(c->timer);
+	if (c->last)
+		event_free(c->last);
 	if (c->bev)
 		bufferevent_free(c->bev);
 	free(c);
+}
+
+static void enter(struct web_client *c, enum client_phase phase)
+{
+	c->phase = phase;
+	c->moved = clock_mono();
 }
 
 static void client_cut(struct web_client *c)
@@ -67,9 +75,18 @@ static void client_last(struct web_client *c)
 		web_client_free(c);
 		return;
 	}
-	c->phase = LINGERING;
+	enter(c, LINGERING);
 	(void)shutdown(bufferevent_getfd(c->bev), SHUT_WR);
 	(void)evtimer_add(c->timer, &tv);
+}
+
+/* From now on, unless it runs already. */
+static void limit_answer(struct web_client *c)
+{
+	const struct timeval tv = to_timeval(WEB_ANSWER_TIME);
+
+	if (!evtimer_pending(c->last, NULL))
+		(void)evtimer_add(c->last, &tv);
 }
 
 /* Everything is said: the connection ends when it was sent. */
@@ -77,7 +94,8 @@ static void client_end(struct web_client *c)
 {
 	const struct web_stream_ops *ops = TAKE_PTR(c->ops);
 
-	c->phase = ENDING;
+	enter(c, ENDING);
+	limit_answer(c);
 	if (ops)
 		ops->gone(c->ctx);
 	bufferevent_setwatermark(c->bev, EV_WRITE, 0, 0);
@@ -175,7 +193,7 @@ void web_defer(struct web_client *c, void (*gone)(void *ctx), void *ctx)
 	const struct timeval tv = to_timeval(WEB_DEFER_TIME);
 
 	assert(c->phase == READING);
-	c->phase = WAITING;
+	enter(c, WAITING);
 	c->gone = gone;
 	c->ctx = ctx;
 	(void)evtimer_add(c->timer, &tv);
@@ -198,6 +216,8 @@ int web_stream_put(struct web_client *c, struct str bytes)
 	assert(c->phase == STREAMING);
 	if (!bytes.n || c->head)
 		return 0;
+	if (!web_stream_waiting(c)) /* the client took all there was */
+		c->moved = clock_mono();
 	if (c->broken || put(c, size, (size_t)n) < 0 || put(c, bytes.p, bytes.n) < 0 ||
 	    put(c, "\r\n", 2) < 0)
 		c->broken = true;
@@ -218,7 +238,8 @@ void web_stream_wake(struct web_client *c)
 void web_stream(struct web_client *c, const char *type, const struct web_stream_ops *ops, void *ctx)
 {
 	assert(c->phase == READING);
-	c->phase = STREAMING;
+	enter(c, STREAMING);
+	limit_answer(c);
 	c->ops = ops;
 	c->ctx = ctx;
 	bufferevent_setwatermark(c->bev, EV_WRITE, WEB_LOW_WATER, 0);
@@ -226,6 +247,12 @@ void web_stream(struct web_client *c, const char *type, const struct web_stream_
 		client_end(c);
 	else
 		web_stream_wake(c);
+}
+
+void web_stream_endless(struct web_client *c)
+{
+	if (c->phase == STREAMING)
+		(void)evtimer_del(c->last);
 }
 
 /* The client may be freed. */
@@ -328,6 +355,7 @@ static void on_write(struct bufferevent *bev, void *ctx)
 	struct web_client *c = ctx;
 
 	(void)bev;
+	c->moved = clock_mono();
 	if (c->phase == STREAMING && !c->idle)
 		stream_more(c);
 	else if (c->phase == STREAMING)
@@ -340,7 +368,7 @@ static void begin_reading(struct web_client *c)
 {
 	const struct timeval tv = to_timeval(WEB_HEAD_TIME);
 
-	c->phase = READING;
+	enter(c, READING);
 	(void)evtimer_add(c->timer, &tv);
 }
 
@@ -391,6 +419,16 @@ static void on_late(struct web_client *c)
 		gone(c->ctx);
 		reply_error(c, 504, "the answer did not come in time");
 	}
+}
+
+static void on_answer_late(evutil_socket_t fd, short what, void *ctx)
+{
+	struct web_client *c = ctx;
+
+	(void)fd;
+	(void)what;
+	c->web->stats.timeouts++;
+	client_cut(c);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *ctx)
@@ -448,7 +486,8 @@ static int begin(struct web_client *c, int fd)
 		return -ENOMEM;
 	}
 	c->timer = evtimer_new(c->web->o.base, on_timer, c);
-	if (!c->timer || evtimer_add(c->timer, &first) < 0 ||
+	c->last = evtimer_new(c->web->o.base, on_answer_late, c);
+	if (!c->timer || !c->last || evtimer_add(c->timer, &first) < 0 ||
 	    bufferevent_set_timeouts(c->bev, NULL, &wr) < 0)
 		return -ENOMEM;
 	bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
@@ -480,7 +519,7 @@ void web_client_new(struct listener *l, int fd)
 	}
 	c->web = l->web;
 	c->listener = l;
-	c->phase = l->o.tls ? SHAKING : READING;
+	enter(c, l->o.tls ? SHAKING : READING);
 	if (begin(c, fd) < 0)
 		web_client_free(c);
 	else

@@ -3,14 +3,17 @@
  * body that counts, one request a connection, plain or over TLS. It stands in for
  * libevent's, whose 2.1 can neither bound its clients nor tell a slow reader's backlog.
  *
- *   clients          WEB_MAX_CLIENTS a listener, or what it was given (web_listener); one
- *                    more is told 503 and closed (over TLS: closed)
+ *   clients          WEB_MAX_CLIENTS a listener, or what it was given (web_listener). One more
+ *                    has the place of the one that has kept the server waiting longest: for the
+ *                    handshake, for the rest of its head, for taking what was said. Where nobody
+ *                    has for WEB_PATIENCE, it is told 503 and closed (over TLS: closed)
  *   TLS handshake    within WEB_TLS_TIME, else closed
  *   request head     WEB_HEAD_MAX bytes (431), within WEB_HEAD_TIME (408)
  *   body             none: what follows the head is read and ignored, until the answer was
  *                    sent and then WEB_LINGER_TIME and WEB_LINGER_MAX bytes more at most
- *   answer           a client that takes nothing for WEB_WRITE_TIME is cut; one that was put
- *                    off (web_defer) is told 504 after WEB_DEFER_TIME
+ *   answer           a client that takes nothing for WEB_WRITE_TIME is cut, and so is one that
+ *                    has not all of it after WEB_ANSWER_TIME, unless it has no end (a follower's);
+ *                    one that was put off (web_defer) is told 504 after WEB_DEFER_TIME
  *
  * What the server itself refuses is answered as JSON: {"error": WORDS}.
  */
@@ -27,10 +30,12 @@
 
 #define WEB_MAX_CLIENTS	  16
 #define WEB_MAX_LISTENERS 4
+#define WEB_PATIENCE	  (1 * NSEC_PER_SEC)
 #define WEB_HEAD_MAX	  8192
 #define WEB_TLS_TIME	  (5 * NSEC_PER_SEC)
 #define WEB_HEAD_TIME	  (5 * NSEC_PER_SEC)
 #define WEB_WRITE_TIME	  (10 * NSEC_PER_SEC)
+#define WEB_ANSWER_TIME	  (300 * NSEC_PER_SEC)
 #define WEB_DEFER_TIME	  (60 * NSEC_PER_SEC)
 #define WEB_LINGER_TIME	  (1 * NSEC_PER_SEC)
 #define WEB_LINGER_MAX	  (64UL << 10)
@@ -81,11 +86,14 @@ void web_stream(struct web_client *c, const char *type, const struct web_stream_
 int web_stream_put(struct web_client *c, struct str bytes);
 /* Bytes that the client has yet to take. */
 size_t web_stream_waiting(const struct web_client *c);
+/* From here on the stream has no end of its own: it may take longer than WEB_ANSWER_TIME. */
+void web_stream_endless(struct web_client *c);
 /* Calls `more` in a later turn of the loop. */
 void web_stream_wake(struct web_client *c);
 
 struct web_stats {
 	uint64_t requests, refused; /* the second: over the most clients */
+	uint64_t displaced;	    /* slow ones whose place another got */
 	uint64_t bad, timeouts, cut;
 	uint64_t tls_failed; /* handshakes */
 	uint32_t clients;

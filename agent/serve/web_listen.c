@@ -29,6 +29,52 @@ static void turn_away(struct listener *l, int fd)
 	(void)close(fd);
 }
 
+/* Whether the client is what its connection waits for. */
+static bool is_waited_for(const struct web_client *c)
+{
+	switch (c->phase) {
+	case SHAKING:
+	case READING:
+	case ENDING:
+	case LINGERING:
+		return true;
+	case STREAMING:
+		return web_stream_waiting(c) > WEB_LOW_WATER;
+	case WAITING:
+		break;
+	}
+	return false;
+}
+
+/* The one that has been waited for longest, and for WEB_PATIENCE at least; NULL: there is none. */
+static struct web_client *slowest(const struct listener *l)
+{
+	nsec_t most = clock_mono() - WEB_PATIENCE;
+	struct web_client *found = NULL;
+
+	for (struct web_client *c = l->web->clients; c; c = c->next)
+		if (c->listener == l && c->moved <= most && is_waited_for(c)) {
+			most = c->moved;
+			found = c;
+		}
+	return found;
+}
+
+/* Whether there is a place now. */
+static bool make_place(struct listener *l)
+{
+	struct web_client *slow;
+
+	if (l->clients < l->o.max_clients)
+		return true;
+	slow = slowest(l);
+	if (!slow)
+		return false;
+	l->web->stats.displaced++;
+	web_client_free(slow);
+	return true;
+}
+
 static void on_accept(struct evconnlistener *ev, evutil_socket_t fd, struct sockaddr *sa, int len,
 		      void *ctx)
 {
@@ -37,10 +83,10 @@ static void on_accept(struct evconnlistener *ev, evutil_socket_t fd, struct sock
 	(void)ev;
 	(void)sa;
 	(void)len;
-	if (l->clients >= l->o.max_clients)
-		turn_away(l, fd);
-	else
+	if (make_place(l))
 		web_client_new(l, fd);
+	else
+		turn_away(l, fd);
 }
 
 static void on_accept_error(struct evconnlistener *ev, void *ctx)

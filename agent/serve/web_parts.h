@@ -30,6 +30,8 @@ struct web_client {
 	struct web_client *next, **at;
 	struct bufferevent *bev;
 	struct event *timer; /* deadlines of handshake and head, then wake-ups of a stream */
+	struct event *last;  /* deadline of the answer */
+	nsec_t moved;	     /* when this phase began, or the client last took what was said */
 	enum client_phase phase;
 	bool head, idle, eof;
 	bool unread;			  /* more than the head may come */

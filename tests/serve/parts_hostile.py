@@ -100,7 +100,6 @@ def one(r, url, wrong):
     """Sends one of them in one of several ways."""
     kind = r.choice(KINDS)
     began = time.monotonic()
-    import atexit
     data, how = kind(r), r.randrange(6)
     try:
         with dial(url) as s:
@@ -207,15 +206,15 @@ def slow(rig):
     for t in threads:
         t.start()
     time.sleep(1)  # one who asks before all are there takes the place of one of them
-    test("16 who are slow take all places", until(lambda: ask(agent.data + "/healthz")[0] == 503, 10))
-    status, body = ask(agent.data + "/healthz")
-    test("and one more is told so", status == 503 and "too many" in json.loads(body)["error"])
+    test("16 who are slow take all places", until(lambda: figures(agent)["kindred_clients"] >= 16, 10))
+    test("and one more gets the place of the slowest", until(lambda: ask(agent.data + "/healthz")[0] == 200, 3))
     test("the probe's address has places of its own", ask(agent.probe + "/healthz")[0] == 200)
     test("so have the commands", agent.raw("/healthz")[0] == 200)
     for t in threads:
         t.join()
-    test("each is told 408 after 5 s", [e for e in ends if e[1] != b"HTTP/1.1 408" or not 4 < e[0] < 9])
-    test("and the places are free again", until(lambda: ask(agent.data + "/healthz")[0] == 200, 10))
+    late = [e for e in ends if e[1] == b"HTTP/1.1 408"]
+    test("each of the others is told 408 after 5 s", [e for e in late if not 4 < e[0] < 9] +
+         ["%d of 16 were" % len(late)] * (not 12 <= len(late) < 16))
     # One that asks for much and takes nothing of it.
     with dial(agent.data) as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

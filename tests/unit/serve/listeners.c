@@ -539,6 +539,49 @@ static void listeners_do_not_starve_each_other(void **state)
 	serve_free(&s);
 }
 
+static void turn_for(struct ask_rig *g, nsec_t time)
+{
+	const nsec_t until = clock_mono() + time;
+
+	while (clock_mono() < until)
+		rig_turn(g);
+}
+
+/* Who is waited for gives the place to whoever comes; who follows keeps it. */
+static void slow_clients_give_their_places(void **state)
+{
+	struct ask_rig *g = *state;
+	struct client held[WEB_MAX_CLIENTS], c;
+	struct serve *s = NULL;
+	int ended = 0;
+
+	assert_int_equal(start(g, (struct serve_opts){.data_at = {.host = "127.0.0.1"}}, &s), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++) {
+		held[i] = plain(g, serve_port(s, WEB_DATA));
+		say(&held[i],
+		    i ? "GET /healthz HTTP/1.1\r\n" LOCAL "X: " : GET("/api/v1/flows?follow=1"));
+		rig_turn(g);
+	}
+	assert_true(heard(&held[0], "chunked"));
+	turn_for(g, WEB_PATIENCE + 100 * NSEC_PER_MSEC);
+	c = plain(g, serve_port(s, WEB_DATA));
+	expect(&c, GET("/healthz"), 200);
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++) {
+		char one;
+
+		if (recv(held[i].fd, &one, 1, MSG_DONTWAIT) == 0) {
+			assert_int_equal(i, 1); /* it came first of those who are waited for */
+			ended++;
+		}
+	}
+	assert_int_equal(ended, 1);
+	say(&held[2], "y\r\n\r\n"); /* the others go on as if nothing had been */
+	assert_true(heard(&held[2], "ok\n"));
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++)
+		leave(&held[i]);
+	serve_free(&s);
+}
+
 /* What comes behind the head is read until the client has its answer: it is not thrown away by a
  * reset. Without end it is not read. */
 static void a_body_does_not_cost_the_answer(void **state)
@@ -590,6 +633,7 @@ int main(void)
 		T(a_token_is_asked_for_and_read_again),
 		T(pages_of_other_sites_get_nothing),
 		T(listeners_do_not_starve_each_other),
+		T(slow_clients_give_their_places),
 		T(a_body_does_not_cost_the_answer),
 	};
 
