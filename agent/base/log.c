@@ -12,9 +12,22 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 2048 /* a longer message is cut */
+#define WINDOW	       (60 * NSEC_PER_SEC)
+#define PLACES	       64  /* that have a bound at a time; those beyond have none */
+#define LAST_BYTES     256 /* kept of a line that was left out */
+
+struct place {
+	const char *fmt; /* NULL: free */
+	nsec_t since;
+	enum log_level level;
+	unsigned lines, left_out;
+	char last[LAST_BYTES];
+};
 
 static enum log_level log_level = LOG_INFO;
 static bool log_json;
+static unsigned log_most; /* lines a place and WINDOW; 0: no bound */
+static struct place places[PLACES];
 static const char *const names[_LOG_LEVEL_MAX] = {"error", "warn", "info", "debug"};
 
 void log_setup(enum log_level level, bool json)
@@ -75,6 +88,67 @@ static void log_line(enum log_level level, const char *msg)
 		return; /* nowhere left to say so */
 }
 
+/* ---- places that say much -------------------------------------------------------------------- */
+
+/* Its minute is over: the place is free again. */
+static void place_end(struct place *p)
+{
+	char msg[LINE_MAX_BYTES];
+
+	if (p->left_out) {
+		(void)snprintf(msg, sizeof(msg), "%u more lines like this were left out: %s",
+			       p->left_out, p->last);
+		log_line(p->level, msg);
+	}
+	p->fmt = NULL;
+}
+
+void log_bound(unsigned lines)
+{
+	for (size_t i = 0; i < PLACES; i++)
+		if (places[i].fmt)
+			place_end(&places[i]);
+	log_most = lines;
+}
+
+/* The place's, or a free one; NULL: there is none. */
+static struct place *place_of(const char *fmt, nsec_t now)
+{
+	struct place *found = NULL;
+
+	for (size_t i = 0; i < PLACES; i++) {
+		struct place *p = &places[i];
+
+		if (p->fmt && now - p->since >= WINDOW)
+			place_end(p);
+		if (p->fmt == fmt)
+			return p;
+		if (!p->fmt && !found)
+			found = p;
+	}
+	if (found)
+		*found = (struct place){.fmt = fmt, .since = now};
+	return found;
+}
+
+/* The line, unless its place has said enough. */
+static void say(enum log_level level, const char *fmt, const char *msg)
+{
+	struct place *p = log_most && level != LOG_DEBUG ? place_of(fmt, clock_mono()) : NULL;
+
+	if (!p || p->lines < log_most) {
+		log_line(level, msg);
+		if (p)
+			p->lines++;
+		return;
+	}
+	p->left_out++;
+	p->level = level;
+	(void)snprintf(p->last, sizeof(p->last), "%s", msg);
+}
+
+/* ---- what others call ------------------------------------------------------------------------ */
+
 void log_write(enum log_level level, const char *fmt, ...)
 {
 	char msg[LINE_MAX_BYTES];
@@ -85,7 +159,7 @@ void log_write(enum log_level level, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(msg, sizeof(msg), fmt, ap);
 	va_end(ap);
-	log_line(level, msg);
+	say(level, fmt, msg);
 }
 
 int log_code(enum log_level level, int r, const char *fmt, ...)
@@ -101,6 +175,6 @@ int log_code(enum log_level level, int r, const char *fmt, ...)
 	va_end(ap);
 	if (n >= 0 && (size_t)n < sizeof(msg))
 		(void)snprintf(msg + n, sizeof(msg) - (size_t)n, ": %s", strerror(-r));
-	log_line(level, msg);
+	say(level, fmt, msg);
 	return r;
 }

@@ -11,7 +11,8 @@
 #include "config/access.h"
 #include "config/agent_options.h"
 
-#define TEXT_MAX ((size_t)16 << 20) /* rules for a thousand namespaces */
+#define LOG_LINES 100		     /* a minute, of one place in the program */
+#define TEXT_MAX  ((size_t)16 << 20) /* rules for a thousand namespaces */
 
 static int print_text(int (*print)(const void *, struct buf *), const void *what)
 {
@@ -78,5 +79,8 @@ int cmd_agent(int argc, char **argv)
 	if (config.check_config)
 		return check(options, &config);
 	log_setup((enum log_level)config.log_level, config.log_format == AGENT_LOG_JSON);
-	return agent_run(&config, options);
+	log_bound(LOG_LINES);
+	r = agent_run(&config, options);
+	log_bound(0);
+	return r;
 }

@@ -145,6 +145,41 @@ static void codes_and_levels(void **state)
 	log_setup(LOG_INFO, false);
 }
 
+/* Lines of one place alone are counted, those of others and of debug come all. */
+static void a_place_that_says_much_is_bounded(void **state)
+{
+	static char all[65536];
+	FILE *f = tmpfile();
+	int saved = dup(STDERR_FILENO), lines = 0;
+
+	(void)state;
+	assert_true(f && saved >= 0 && dup2(fileno(f), STDERR_FILENO) >= 0);
+	log_setup(LOG_DEBUG, false);
+	log_bound(3);
+	for (int i = 0; i < 10; i++) {
+		log_write(LOG_WARN, "much %d", i);
+		log_debug("fine %d", i);
+		assert_int_equal(log_code(LOG_WARN, -EIO, "code %d", i), -EIO);
+	}
+	log_write(LOG_INFO, "another");
+	log_bound(0);
+	for (int i = 10; i < 20; i++)
+		log_write(LOG_WARN, "much %d", i);
+	log_setup(LOG_INFO, false);
+	(void)dup2(saved, STDERR_FILENO);
+	(void)close(saved);
+	rewind(f);
+	all[fread(all, 1, sizeof(all) - 1, f)] = '\0';
+	(void)fclose(f);
+	for (const char *p = all; (p = strchr(p, '\n')); p++)
+		lines++;
+	assert_int_equal(lines, 3 + 10 + 3 + 1 + 2 + 10);
+	assert_non_null(strstr(all, "warn  much 2\n"));
+	assert_null(strstr(all, "warn  much 3\n"));
+	assert_non_null(strstr(all, "warn  7 more lines like this were left out: much 9\n"));
+	assert_non_null(strstr(all, "left out: code 9: Input/output error\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -152,6 +187,7 @@ int main(void)
 		cmocka_unit_test(random_bytes_of_any_length),
 		cmocka_unit_test(text_shows_controls),
 		cmocka_unit_test(codes_and_levels),
+		cmocka_unit_test(a_place_that_says_much_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
