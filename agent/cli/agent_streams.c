@@ -16,6 +16,7 @@
 
 #define STREAMS_MAX 8
 #define WAIT_MAX    (60 * NSEC_PER_SEC) /* a timer is never set for longer; it just looks again */
+#define LOOK_S	    1			/* between two looks at their health */
 
 struct stream {
 	struct agent_streams *owner;
@@ -33,6 +34,8 @@ struct agent_streams {
 	struct stream v[STREAMS_MAX];
 	unsigned n;
 	struct capabilities *capabilities; /* NULL: not wanted */
+	bool capabilities_failing;	   /* as told last */
+	struct event *look;
 };
 
 /* ---- the loop -------------------------------------------------------------------------------- */
@@ -45,18 +48,41 @@ static void status_of(const struct stream *s, struct relay_status *ret)
 		events_status(s->events, ret);
 }
 
-static void tell(struct stream *s)
+static const char *type_of(const struct stream *t)
 {
+	return t->graph ? "graph" : "events";
+}
+
+/* Each change once. */
+static void tell(bool *was_failing, bool failing, const char *type, const char *where,
+		 struct str words)
+{
+	if (failing == *was_failing)
+		return;
+	*was_failing = failing;
+	if (failing)
+		log_warn("%s %s: %.*s", type, where, STR_ARG(words));
+	else
+		log_info("%s %s: goes on", type, where);
+}
+
+static void on_look(evutil_socket_t fd, short what, void *ctx)
+{
+	struct agent_streams *s = ctx;
+	struct capabilities_status told;
 	struct relay_status st;
 
-	status_of(s, &st);
-	if (st.failing == s->failing)
+	(void)fd;
+	(void)what;
+	for (unsigned i = 0; i < s->n; i++) {
+		status_of(&s->v[i], &st);
+		tell(&s->v[i].failing, st.failing, type_of(&s->v[i]), s->v[i].spec, st.words);
+	}
+	if (!s->capabilities)
 		return;
-	s->failing = st.failing;
-	if (st.failing)
-		log_warn("graph %s: %.*s", s->spec, STR_ARG(st.words));
-	else
-		log_info("graph %s: goes on", s->spec);
+	capabilities_status(s->capabilities, &told);
+	tell(&s->capabilities_failing, told.failing, "capabilities", s->o.cfg->capabilities,
+	     str_of(told.words));
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *ctx)
@@ -71,7 +97,6 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 	(void)fd;
 	(void)what;
 	(void)evtimer_add(s->timer, &tv);
-	tell(s);
 }
 
 static void on_wake(void *ctx)
@@ -210,6 +235,14 @@ static int make_filters(struct agent_streams *s)
 	return r < 0 ? complain("--events-filter", c->events_filter, r, &error) : 0;
 }
 
+static int make_look(struct agent_streams *s)
+{
+	const struct timeval tv = {.tv_sec = LOOK_S};
+
+	s->look = event_new(s->o.base, -1, EV_PERSIST, on_look, s);
+	return s->look && event_add(s->look, &tv) == 0 ? 0 : -ENOMEM;
+}
+
 int agent_streams_new(const struct agent_streams_opts *o, struct agent_streams **ret)
 {
 	const struct agent_config *c = o->cfg;
@@ -230,6 +263,8 @@ int agent_streams_new(const struct agent_streams_opts *o, struct agent_streams *
 		r = make_events(s, c->events.v[i]);
 	if (r == 0)
 		r = make_capabilities(s);
+	if (r == 0)
+		r = make_look(s);
 	if (r < 0) {
 		agent_streams_free(&s);
 		return r;
@@ -244,6 +279,8 @@ void agent_streams_free(struct agent_streams **sp)
 
 	if (!s)
 		return;
+	if (s->look)
+		event_free(s->look);
 	for (unsigned i = 0; i < s->n; i++) {
 		graph_free(&s->v[i].graph);
 		graph_backend_free(&s->v[i].backend);
@@ -335,11 +372,6 @@ struct worker *agent_streams_graph(struct agent_streams *s)
 }
 
 /* ---- what is told ---------------------------------------------------------------------------- */
-
-static const char *type_of(const struct stream *t)
-{
-	return t->graph ? "graph" : "events";
-}
 
 static void put_head(struct json_out *j, const char *name, const char *type, bool failing,
 		     struct str words)
