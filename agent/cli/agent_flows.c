@@ -9,11 +9,11 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <stdio.h>
 #include <string.h>
 
 #define TICK_MIN   (20 * NSEC_PER_MSEC)
 #define TICK_MAX   (10 * NSEC_PER_SEC)
-#define WORDS_MAX  1024
 #define ENDED_MIN  1024U /* ended flows that a slow sink may leave, whatever --flow-max is */
 #define DRAIN_RUNS 10000 /* slices of naming at a stop: a bound, not an aim */
 
@@ -170,8 +170,8 @@ static int make_probe(struct agent_flows *f)
 	return probe_new(&o, &f->probe);
 }
 
-/* Flows that were not insisted on: their absence is said, and nothing else. */
-static int without(struct agent_flows **fp, int r)
+/* Flows that were not insisted on: the rest goes on without. */
+static int without(struct agent_flows **fp, int r, char ret_off[AGENT_FLOWS_OFF_MAX])
 {
 	struct agent_flows *f = *fp;
 	const char *why = f->probe ? probe_status(f->probe, PROBE_TCP).why : strerror(-r);
@@ -179,21 +179,24 @@ static int without(struct agent_flows **fp, int r)
 	if (f->o.cfg->flows == AGENT_FLOWS_ON) {
 		log_error("--flows on: %s", why);
 	} else {
-		log_info("flows: off: %s", why);
+		(void)snprintf(ret_off, AGENT_FLOWS_OFF_MAX, "%s", why);
 		r = 0;
 	}
 	agent_flows_free(fp);
 	return r;
 }
 
-int agent_flows_new(const struct agent_flows_opts *o, struct agent_flows **ret)
+int agent_flows_new(const struct agent_flows_opts *o, struct agent_flows **ret,
+		    char ret_off[AGENT_FLOWS_OFF_MAX])
 {
 	struct agent_flows *f;
 	int r;
 
 	*ret = NULL;
-	if (o->cfg->flows == AGENT_FLOWS_OFF)
+	if (o->cfg->flows == AGENT_FLOWS_OFF) {
+		(void)snprintf(ret_off, AGENT_FLOWS_OFF_MAX, "--flows off");
 		return caps_keep(0); /* what flows would need nobody else does */
+	}
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return -ENOMEM;
@@ -211,7 +214,7 @@ int agent_flows_new(const struct agent_flows_opts *o, struct agent_flows **ret)
 	}
 	r = make_probe(f);
 	if (r < 0)
-		return without(&f, r);
+		return without(&f, r, ret_off);
 	*ret = f;
 	return 0;
 }
@@ -251,17 +254,13 @@ int agent_flows_join(struct agent_flows *f, struct core *core, const struct end_
 	return r < 0 ? log_err(r, "flows") : 0;
 }
 
-static void log_features(const struct agent_flows *f)
+void agent_flows_describe(const struct agent_flows *f, struct buf *out)
 {
-	_buf_ struct buf words = {.max = WORDS_MAX};
-
-	probe_describe(f->probe, &words);
-	log_info("flows: %.*s", STR_ARG(buf_str(&words)));
+	probe_describe(f->probe, out);
 }
 
 void agent_flows_start(struct agent_flows *f)
 {
-	log_features(f);
 	probe_start(f->probe);
 	event_active(f->work, EV_TIMEOUT, 0);
 }

@@ -15,6 +15,8 @@ struct event_base;
 struct jsonl;
 struct probe;
 
+#define AGENT_FLOWS_OFF_MAX 512
+
 struct agent_flows_opts {
 	const struct agent_config *cfg; /* borrowed */
 	struct event_base *base;
@@ -23,9 +25,10 @@ struct agent_flows_opts {
 	void *ctx;
 };
 
-/* Loads the programs and drops capabilities. 0 with *ret NULL: flows are off, which was logged
- * with the reason. Negative: --flows on, and they do not load (logged), or no memory. */
-int agent_flows_new(const struct agent_flows_opts *o, struct agent_flows **ret);
+/* Loads the programs and drops capabilities. 0 with *ret NULL: flows are off, `ret_off` says why.
+ * Negative: --flows on, and they do not load (logged), or no memory. */
+int agent_flows_new(const struct agent_flows_opts *o, struct agent_flows **ret,
+		    char ret_off[AGENT_FLOWS_OFF_MAX]);
 /* After core_free: the session follows the table. */
 void agent_flows_free(struct agent_flows **f);
 /* Before core_free: lets go of the inventory. NULL-safe. */
@@ -46,6 +49,8 @@ void agent_flows_tune(struct agent_flows *f, bool leads);
 int agent_flows_join(struct agent_flows *f, struct core *core, const struct end_scope *scope);
 /* The scope in use: what changes while the agent runs is changed there. */
 struct end_scope *agent_flows_scope(struct agent_flows *f);
+/* One line: tier, cgroups, and each feature that is off with the reason. */
+void agent_flows_describe(const struct agent_flows *f, struct buf *out);
 void agent_flows_start(struct agent_flows *f);
 /* The inventory has changed: flows may wait for it. Cheap. */
 void agent_flows_wake(struct agent_flows *f);

@@ -157,8 +157,6 @@ static int make_elector(struct agent *a, const char *ns, struct buf *error)
 	r = elector_new(&o, &a->lead.elector);
 	if (r == -EINVAL)
 		(void)buf_printf(error, "--pod-name: this cannot be a holder of a Lease");
-	if (r == 0)
-		log_info("leader election: lease %s/%s, as %s", ns, c->lease_name, o.identity);
 	return r;
 }
 

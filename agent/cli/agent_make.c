@@ -109,7 +109,7 @@ int agent_make_flows(struct agent *a)
 					   .changed = agent_on_flows,
 					   .ctx = a};
 
-	return agent_flows_new(&o, &a->flows);
+	return agent_flows_new(&o, &a->flows, a->flows_off);
 }
 
 struct end_scope *agent_scope(struct agent *a)
@@ -330,7 +330,7 @@ int agent_make_serve(struct agent *a)
 	const struct serve_opts o = {
 		.base = a->base,
 		.flows = a->flows ? agent_flows_table(a->flows) : NULL,
-		.flows_off = "flows are off: see the agent's log, or --flows",
+		.flows_off = a->flows_off,
 		.scope = agent_scope(a),
 		.probe = a->flows ? agent_flows_probe(a->flows) : NULL,
 		.jsonl = a->flows ? agent_flows_jsonl(a->flows) : NULL,
@@ -366,13 +366,9 @@ int agent_make_serve(struct agent *a)
 	int r = serve_new(&o, &a->serve, &words);
 
 	log_lines(r < 0 ? LOG_ERROR : LOG_INFO, buf_str(&words));
-	buf_reset(&words);
-	if (r == 0 && serve_describe(a->serve, &words) == 0)
-		log_info("answers: %.*s", STR_ARG(buf_str(&words)));
 	if (r == 0 && c->probe_auth == AGENT_PROBE_AUTH_KUBE && !c->probe_tls_cert_file)
 		log_warn("--probe-auth kube without --probe-tls-cert-file: tokens of scrapers come "
-			 "in the "
-			 "clear");
+			 "in the clear");
 	return r;
 }
 

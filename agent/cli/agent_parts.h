@@ -61,6 +61,7 @@ struct agent {
 	uint32_t n_addrs;
 	struct session_label labels[5];
 	char hostname[HOSTINFO_NAME_MAX];
+	char flows_off[AGENT_FLOWS_OFF_MAX]; /* why; "": they are on */
 	bool woken;
 	bool failed; /* it stops because it cannot go on */
 };
@@ -72,6 +73,9 @@ nsec_t agent_clock(void *ctx);
 void agent_fail(struct agent *a);
 /* Flows have changed: their sinks may have something to do. */
 void agent_on_flows(void *ctx);
+
+/* agent_start.c: what runs, to the log. */
+void agent_say_start(const struct agent *a, const struct options *o);
 
 /* agent_make.c, in the order in which they are called. 0, or negative and mostly logged. */
 void agent_fill_policy(struct agent *a, struct match_policy *p);

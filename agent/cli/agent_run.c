@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "cli/agent_parts.h"
 #include "cli/cmd_help.h"
-#include "config/version.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -334,21 +333,10 @@ static void agent_done(struct agent *a)
 		event_base_free(a->base);
 }
 
-static void log_start(const struct agent *a)
-{
-	const struct agent_config *c = a->cfg;
-
-	log_info("kindred %s (%s): %s scope%s%s, API server %s, reducer %s port %u",
-		 kindred_version, kindred_commit, c->scope == AGENT_SCOPE_NODE ? "node" : "cluster",
-		 c->node_name ? ", node " : "", c->node_name ? c->node_name : "",
-		 client_source(a->client), c->intake_host, c->intake_port);
-}
-
 static int agent_loop(struct agent *a)
 {
 	int r;
 
-	log_start(a);
 	client_start(a->client);
 	if (a->resources)
 		agent_resources_start(a->resources, a->client);
@@ -388,10 +376,12 @@ int agent_run(struct agent_config *cfg, const struct options *options)
 	}
 	a->cfg = cfg;
 	r = agent_init(a, cfg, options, &error);
-	if (r < 0)
+	if (r < 0) {
 		say_cannot_start(error.n ? buf_str(&error) : str_of(strerror(-r)));
-	else
+	} else {
+		agent_say_start(a, options);
 		code = agent_loop(a) < 0 ? EXIT_FAILED : EXIT_OK;
+	}
 	agent_done(a);
 	free(a);
 	return code;

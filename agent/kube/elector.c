@@ -328,6 +328,11 @@ const char *elector_error(const struct elector *e, nsec_t *ret_since)
 	return e->error;
 }
 
+int elector_describe(const struct elector *e, struct buf *out)
+{
+	return buf_printf(out, "%s/%s, as %s", e->ns, e->name, e->identity);
+}
+
 const char *elector_identity(const struct elector *e)
 {
 	return e->identity;

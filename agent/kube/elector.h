@@ -46,3 +46,5 @@ struct lease_status elector_status(const struct elector *e);
  * when that began. */
 const char *elector_error(const struct elector *e, nsec_t *ret_since);
 const char *elector_identity(const struct elector *e);
+/* "NAMESPACE/NAME, as IDENTITY"; 0 or -errno of the buffer. */
+int elector_describe(const struct elector *e, struct buf *out);
