@@ -745,9 +745,8 @@ static const struct option_desc descs[] = {
 	 FIELD(probe_auth),
 	 .help = "Who may read /metrics at --probe-listen. kube: whoever has a bearer token that the API server "
 		 "knows (TokenReview) and lets get /metrics (SubjectAccessReview)."},
-	{.flag = "--ready-grace", .type = OPTION_DURATION, .arg = "TIME", .def = "30s", .min = 0,
-	 .max = HOUR,
-	 FIELD(ready_grace),
+	{.flag = "--ready-grace", .flags = OPTION_LIVE, .type = OPTION_DURATION, .arg = "TIME",
+	 .def = "30s", .min = 0, .max = HOUR, FIELD(ready_grace),
 	 .help = "How long a watch, the reducer or a sink that was well may fail before /readyz says so."},
 	{.flag = "--listen", .type = OPTION_ENDPOINT, .flags = OPTION_OFF, .arg = "ADDR:PORT",
 	 .def_words = "127.0.0.1:9901, if it is free", FIELD(listen),
