@@ -15,9 +15,15 @@ import parts_metrics as metrics
 import parts_openapi as openapi
 import parts_ready as ready
 import parts_scrapers as scrapers
+import parts_secrets as secrets
+import parts_start as start
 from world import Checks, Rig
 
 PARTS = {
+    "start": start.start,
+    "noise": start.noise,
+    "secrets": secrets.secrets,
+    "strangers": secrets.strangers,
     "ready": ready.ready,
     "taken": ready.taken,
     "scrapers": scrapers.scrapers,

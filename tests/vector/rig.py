@@ -180,7 +180,9 @@ class Unix(http.client.HTTPConnection):
 
 
 class Agent(Process):
-    def __init__(self, rig, api, *args, env=None, wrap=(), quick=QUICK, level="info"):
+    """`server`: options that say where the API server is, instead of `api`."""
+
+    def __init__(self, rig, api, *args, env=None, wrap=(), quick=QUICK, level="info", server=None):
         self.rig = rig
         self.socket = rig.path("agent.sock")
         # The old names are the test's own affair, and no proxy stands between.
@@ -188,9 +190,9 @@ class Agent(Process):
                  if k in ("PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS")}
         clean.update(env or {}, KINDRED_START_JITTER="0s")
         more = ["--log-level", level] if level else []
-        super().__init__([rig.bin("kindred"), "agent", "--api-server", api.url, "--socket",
-                          self.socket, "--intake-host", "127.0.0.1", "--intake-port", "9",
-                          *quick, *more, *args], rig.path("agent.log"), env=clean, wrap=wrap)
+        where = server or ["--api-server", api.url]
+        super().__init__([rig.bin("kindred"), "agent", *where, "--socket", self.socket, "--intake-host", "127.0.0.1",
+                          "--intake-port", "9", *quick, *more, *args], rig.path("agent.log"), env=clean, wrap=wrap)
         rig.own(self)
 
     def raw(self, path, method="GET"):
