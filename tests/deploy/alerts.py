@@ -139,6 +139,15 @@ def test_promtool():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_readme():
+    """the README's own command for the rules"""
+    lines = [x for x in charts.commands() if x.startswith("promtool ")]
+    assert lines
+    for line in lines:
+        done = subprocess.run([PROMTOOL] + line.split()[1:], cwd=charts.ROOT, capture_output=True, text=True)
+        assert done.returncode == 0 and "SUCCESS" in done.stdout, "%s: %s%s" % (line, done.stdout, done.stderr)
+
+
 def test_promql():
     """every expression of the dashboard is PromQL"""
     groups = [{"alert": "P%d" % i, "expr": e.replace("$instance", ".*")}

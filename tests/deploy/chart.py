@@ -149,6 +149,8 @@ def test_readme():
         r"kubectl .* exec .* -- kindred ": "image.py, in a pod of the role",
         r"make deb$": "test-deb.sh",
         r"apt-get install \./build/kindred_": "test-deb.sh",
+        r"apt-get purge kindred$": "test-deb.sh",
+        r"promtool check rules ": "alerts.py",
         r"podman build -f deploy/Containerfile ": "test-image.sh, without an engine",
     }
     lines = charts.commands()

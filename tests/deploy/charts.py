@@ -142,12 +142,12 @@ def rules(roles):
 
 
 def commands():
-    """The lines of commands in the README's chapter on operating."""
+    """The lines of commands in the README's chapter on operating; some others are lines of a log."""
     with open(os.path.join(ROOT, "README.md")) as f:
         text = f.read()
     chapter = text[text.index("\n## Operate\n"):]
     chapter = chapter[:chapter.index("\n## ", 1)]
-    return [line.strip() for line in chapter.splitlines() if line.startswith("    ")]
+    return [line.strip() for line in chapter.splitlines() if line.startswith("    ") and not line.startswith("    info ")]
 
 
 def need(program):

@@ -22,7 +22,7 @@ import charts
 
 IMAGE, O = charts.need("image"), charts.need("o")
 HELM = charts.helm()
-NODE = "node-12.fixture.internal"       # of the recorded cluster
+NODE = "node-11.fixture.internal"       # of the recorded cluster
 MOST = 25 * 1000 * 1000
 PROFILE = os.path.join(charts.ROOT, "deploy", "seccomp", "kindred.json")
 STORE = "sqlite:/var/lib/kindred/kindred.db"

@@ -19,6 +19,7 @@ import scenario
 from cluster import wait_for
 from deploy_rig import NODE, STORE, DeployRig, Run, charts, text_of, url
 from kube import ApiError
+from objects import crd
 from rig import Failure, Skip, path
 
 ORDER = "manifests chart_takes pod_security enough each_needed commands".split()
@@ -54,6 +55,7 @@ NAMED = {
     ("create", "subjectaccessreviews"): r"^503 .*who may get /metrics",
 }
 PATIENCE = 60
+REMOVE = ("helm uninstall ", "kubectl delete ")     # run last, wherever they stand
 JOBS = 8        # agents that wait for words wait side by side
 
 
@@ -280,7 +282,10 @@ class Deploy(DeployRig):
         self.kubelets.start()
         env = {"PATH": tools + ":" + os.environ["PATH"], "HOME": tools,
                "KUBECONFIG": self.cluster.kubeconfig("admin")}
+        for plural, kind in (("servicemonitors", "ServiceMonitor"), ("prometheusrules", "PrometheusRule")):
+            self.apply(crd("monitoring.coreos.com", "v1", plural, kind))
         lines = [x for x in charts.commands() if x.startswith(("helm ", "kubectl ")) and " exec " not in x]
+        lines.sort(key=lambda x: x.startswith(REMOVE))
         for line in lines:
             done = subprocess.run(line, shell=True, cwd=charts.ROOT, env=env, capture_output=True, text=True,
                                   timeout=120)

@@ -4,7 +4,7 @@
 #     <!-- metrics: end -->
 # An agent without permission to load eBPF programs prints fewer: then those it prints are compared,
 # and nothing is written. Labels are those of the family's samples; of a family that happens to have
-# none here, those that stand in the README.
+# none here, those that stand in the README: it has some, or it would have a sample.
 # Usage: metrics.sh --check|--write KINDRED README
 set -eu
 how=$1 kindred=$2 readme=$3
@@ -54,7 +54,7 @@ node_page() {
 
 # A row a family. LABELS has "name labels" of what the README says.
 rows() {
-	tr -d '\r' | awk -v labels="$work/labels" '
+	tr -d '\r' | awk -v labels="$work/labels" -v bare="$work/bare" '
 	BEGIN { while ((getline line < labels) > 0) { at = index(line, " "); was[substr(line, 1, at - 1)] = substr(line, at + 1) } }
 	/^# HELP / { name = $3; help = $0; sub(/^# HELP [^ ]+ /, "", help); order[++n] = name; text[name] = help }
 	/^# TYPE / { type[$3] = $4 }
@@ -76,6 +76,8 @@ rows() {
 	}
 	END { for (i = 1; i <= n; i++) {
 		gsub(/`src_namespace`, `src_workload`, `src_kind`, `dst_namespace`, `dst_workload`, `dst_kind`/, "`src_*`, `dst_*`", list[order[i]])
+		if (!(order[i] in seen) && was[order[i]] == "")
+			print order[i] >bare
 		printf "| `%s` | %s | %s | %s |\n", order[i], type[order[i]],
 			order[i] in seen ? list[order[i]] : was[order[i]], text[order[i]]
 	} }'
@@ -98,6 +100,7 @@ whole=
 grep -q '^kindred_flow_tier' "$work/page" && whole=yes
 if [ "$how" = --check ]; then
 	r=0
+	[ ! -s "$work/bare" ] || { sed "s|^|$readme: name the labels by hand of |" "$work/bare"; r=1; }
 	# What is printed stands in the README; what stands there is printed, where all is.
 	while read -r row; do
 		grep -qxF -- "$row" "$work/old" || { echo "$readme: lacks $row"; r=1; }
