@@ -154,8 +154,8 @@ static void test_off(void **state)
 		assert_true(json_is_true(json_object_get(watch, "protobuf")));
 	assert_int_equal(i, 3);
 	json_decref(now);
-	rig_assert(rig, !rig_logged(rig, "resources: "), "resources are spoken of");
-
+	rig_assert(rig, rig_logged(rig, "resources: off: no sink wants them (--resources)"),
+		   "that they are off is not said");
 	assert_int_equal(rig_figure(rig, "kindred_resource_kinds"), -1);
 	rig_stop(rig, SIGTERM);
 }
