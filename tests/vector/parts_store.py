@@ -1,6 +1,8 @@
 """What stores can do, reached by configuration and HTTP: indexes, cached kinds, field filters, sync
 state, statistics."""
 
+import re
+
 import make
 import rig as r
 
@@ -23,7 +25,7 @@ def stores(rig):
                     "--index", "services=.spec.ports[0].port",
                     "--cache-resources", "statefulsets", "--cache-ttl", "2s",
                     "--ignore-fields", ".metadata.annotations['example.com/noise'],.spec.replicas")
-    r.until(lambda: "synced" in agent.log() and "resources:" in agent.log())
+    r.until(lambda: re.search(r"resources: \d+ kinds.* synced", agent.log()))
     kinds(rig, agent, api)
     indexes(rig, agent, api)
     ignored(rig, agent, api)

@@ -39,7 +39,7 @@ static void start(struct rig *rig, bool vector)
 	rig_replay(rig, replay);
 	rig_reducer(rig, NULL);
 	rig_agent(rig, args, NULL);
-	rig_wait_log(rig, "resources: ", RIG_PATIENCE);
+	rig_wait_log(rig, " objects: synced", RIG_PATIENCE);
 }
 
 static int dial(struct rig *rig)
