@@ -22,8 +22,8 @@ COMMIT := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo 
 
 CLANG ?= clang
 BPFTOOL ?= $(or $(shell command -v bpftool),/usr/sbin/bpftool)
-PKGS := libcurl libevent_core libevent_extra libevent_openssl liblz4 libssl libcrypto jansson yaml-0.1 libbpf libmnl libcap sqlite3
-TEST_PKGS := cmocka zlib
+PKGS := zlib libcurl libevent_core libevent_extra libevent_openssl liblz4 libssl libcrypto jansson yaml-0.1 libbpf libmnl libcap sqlite3
+TEST_PKGS := cmocka
 DEBS := build-essential pkg-config libcurl4-openssl-dev libevent-dev liblz4-dev libssl-dev \
 	libjansson-dev libyaml-dev libsqlite3-dev libbpf-dev libmnl-dev libcap-dev clang bpftool libcmocka-dev zlib1g-dev
 # Without these some tests are skipped, in words; `make test` installs them when it may.

@@ -50,6 +50,7 @@ static void on_apply(void *ctx)
 	if (a->flows)
 		agent_flows_tune(a->flows, a->lead.leads);
 	agent_sinks_tune(a->sinks);
+	agent_otlp_tune(a->otlp);
 	serve_tune(a->serve, c->flow_series, a->flows ? agent_flows_jsonl(a->flows) : NULL);
 	event_active(a->tick, EV_TIMEOUT, 0);
 }

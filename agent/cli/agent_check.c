@@ -12,6 +12,7 @@
 #include "serve/secret.h"
 #include "serve/web_tls.h"
 #include "sink/filter.h"
+#include "sink/otlp/headers.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -158,6 +159,17 @@ static int check_peers_files(struct check *k)
 		     : check_file(k, "--peers-ca-file", k->c->peers_ca_file, pem_check_authorities);
 }
 
+static int check_otlp_files(struct check *k)
+{
+	const struct agent_config *c = k->c;
+	int r = check_file(k, "--otlp-token-file", c->otlp_token_file, token_wrong);
+
+	if (r == 0)
+		r = check_file(k, "--otlp-headers-file", c->otlp_headers_file, headers_text_wrong);
+	return r < 0 ? r
+		     : check_file(k, "--otlp-ca-file", c->otlp_ca_file, pem_check_authorities);
+}
+
 static int check_pair(struct check *k, const char *option, const char *cert, const char *key)
 {
 	const struct web_tls_opts o = {.cert_file = cert, .key_file = key};
@@ -277,6 +289,7 @@ static int check_all(struct check *k)
 		   {AGENT_CHECK_FILES, check_credentials},
 		   {AGENT_CHECK_FILES, check_sink_files},
 		   {AGENT_CHECK_FILES, check_peers_files},
+		   {AGENT_CHECK_FILES, check_otlp_files},
 		   {AGENT_CHECK_FILES, check_listen_files},
 		   {AGENT_CHECK_FILES, check_outputs},
 		   {AGENT_CHECK_NAMES, check_addresses}};

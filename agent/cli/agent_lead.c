@@ -36,6 +36,8 @@ static void begin(void *ctx)
 	r = agent_sinks_lead(a->sinks);
 	if (r == 0 && a->flows)
 		r = agent_flows_lead(a->flows);
+	if (r == 0)
+		r = agent_otlp_lead(a->otlp);
 	if (r < 0) { /* logged; another one may do better */
 		agent_fail(a);
 		return;
@@ -56,6 +58,7 @@ static void end(void *ctx)
 		serve_set_sinks(a->serve, NULL, NULL, STR("this agent leads no more"));
 	if (a->flows)
 		agent_flows_drop(a->flows);
+	agent_otlp_drop(a->otlp);
 	agent_sinks_drop(a->sinks);
 }
 

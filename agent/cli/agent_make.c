@@ -194,6 +194,17 @@ int agent_make_sinks(struct agent *a)
 	return agent_sinks_new(&o, &a->sinks);
 }
 
+int agent_make_otlp(struct agent *a)
+{
+	const struct agent_otlp_opts o = {.cfg = a->cfg,
+					  .base = a->base,
+					  .flows = a->flows ? agent_flows_table(a->flows) : NULL,
+					  .host = hostname(a),
+					  .standby = a->lead.elector != NULL};
+
+	return agent_otlp_new(&o, &a->otlp);
+}
+
 /* Who stands by has none yet, and says so. */
 static void put_standby(const struct agent *a, struct json_out *j)
 {
@@ -212,9 +223,10 @@ static void put_sinks(void *ctx, struct json_out *j)
 {
 	struct agent *a = ctx;
 
-	if (a->sinks && !a->lead.leads)
+	if ((a->sinks || a->otlp) && !a->lead.leads)
 		put_standby(a, j);
 	agent_sinks_put(a->sinks, j);
+	agent_otlp_put(a->otlp, j);
 }
 
 static int on_resync(void *ctx, struct str sink, uint32_t *ret_objects, struct buf *words)

@@ -41,6 +41,8 @@ void agent_memory(struct agent *a, memory_put put, void *ctx)
 	put(ctx, "sink/reducer", session_bytes(core_session(a->core)));
 	if (a->flows)
 		put(ctx, "flow", flow_bytes(a));
+	if (a->otlp)
+		put(ctx, "sink/otlp", agent_otlp_bytes(a->otlp));
 	if (a->peers)
 		put(ctx, "peers", agent_peers_bytes(a->peers));
 	if (a->publish)

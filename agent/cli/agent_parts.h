@@ -9,6 +9,7 @@
 #include "cli/agent_flows.h"
 #include "cli/agent_lead.h"
 #include "cli/agent_node.h"
+#include "cli/agent_otlp.h"
 #include "cli/agent_peers.h"
 #include "cli/agent_publish.h"
 #include "cli/agent_resources.h"
@@ -35,6 +36,7 @@ struct agent {
 	struct event_base *base;
 	struct budget budget;
 	struct agent_flows *flows;	   /* NULL: off */
+	struct agent_otlp *otlp;	   /* NULL: none, or flows are off */
 	struct agent_resources *resources; /* the same */
 	struct agent_sinks *sinks;	   /* of resources; the same */
 	struct config_watch *config_watch; /* the same */
@@ -85,6 +87,7 @@ int agent_join_flows(struct agent *a);
 int agent_make_peers(struct agent *a, struct buf *error);
 int agent_make_conn(struct agent *a);
 int agent_make_sinks(struct agent *a);
+int agent_make_otlp(struct agent *a);
 int agent_make_serve(struct agent *a);
 int agent_make_client(struct agent *a, struct buf *error);
 /* What all watches share. */

@@ -105,5 +105,6 @@ void agent_ready(const struct agent *a, struct ready *r)
 	if (a->peers)
 		agent_peers_ready(a->peers, r);
 	agent_resources_ready(a->resources, now, a->cfg->ready_grace, r);
+	agent_otlp_ready(a->otlp, now, a->cfg->ready_grace, r);
 	agent_sinks_ready(a->sinks, now, a->cfg->ready_grace, r);
 }

@@ -107,6 +107,7 @@ void agent_on_flows(void *ctx)
 	struct agent *a = ctx;
 
 	conn_wake(a->conn);
+	agent_otlp_changed(a->otlp);
 	if (a->serve)
 		serve_changed(a->serve);
 }
@@ -139,6 +140,7 @@ static void say_figures(struct agent *a)
 		words_flows(agent_flows_table(a->flows));
 	if (a->flows && agent_flows_jsonl(a->flows))
 		words_jsonl(agent_flows_jsonl(a->flows));
+	agent_otlp_figures(a->otlp);
 }
 
 static void on_figures(evutil_socket_t fd, short what, void *ctx)
@@ -193,6 +195,14 @@ static void on_sinks_done(void *ctx)
 	conn_stop(a->conn, 0, on_stopped, a);
 }
 
+/* Collector first: it is the sink of the flows that were read last. */
+static void on_otlp_done(void *ctx)
+{
+	struct agent *a = ctx;
+
+	agent_sinks_stop(a->sinks, on_sinks_done, a);
+}
+
 static void stop(struct agent *a)
 {
 	client_stop(a->client);
@@ -203,7 +213,7 @@ static void stop(struct agent *a)
 		agent_flows_stop(a->flows);
 	agent_node_done(&a->node);
 	agent_peers_stop(a->peers);
-	agent_sinks_stop(a->sinks, on_sinks_done, a);
+	agent_otlp_stop(a->otlp, on_otlp_done, a);
 }
 
 static void on_signal(evutil_socket_t sig, short what, void *ctx)
@@ -298,6 +308,8 @@ static int agent_init(struct agent *a, struct agent_config *cfg, const struct op
 	if (r == 0)
 		r = agent_make_sinks(a);
 	if (r == 0)
+		r = agent_make_otlp(a);
+	if (r == 0)
 		r = agent_make_serve(a);
 	if (r == 0)
 		r = agent_make_reload(a, cfg, options);
@@ -316,6 +328,7 @@ static void agent_done(struct agent *a)
 	conn_free(&a->conn);
 	serve_free(&a->serve);
 	agent_sinks_free(&a->sinks);
+	agent_otlp_free(&a->otlp);
 	config_watch_free(&a->config_watch);
 	agent_resources_free(&a->resources);
 	agent_flows_leave(a->flows);

@@ -52,6 +52,7 @@ static int own_series(struct agent *a, struct buf *out)
 	put_config(&p, a->reload);
 	if (a->peers)
 		agent_peers_series(a->peers, &p);
+	agent_otlp_series(a->otlp, &p);
 	if (a->publish)
 		agent_publish_series(a->publish, &p);
 	return p.r;

@@ -137,8 +137,14 @@ static int check_flows(struct options *o, const struct agent_config *c)
 
 	if (c->flow_ring & (c->flow_ring - 1)) /* the kernel takes nothing else */
 		r = options_fault(o, "--flow-ring must be a power of two, such as 4MiB");
-	if (r == 0 && c->flows == AGENT_FLOWS_OFF && c->flows_out)
-		r = options_fault(o, "--flows-out needs flows: --flows is off");
+	if (r == 0 && c->flows == AGENT_FLOWS_OFF && (c->flows_out || c->otlp))
+		r = options_fault(o, "%s needs flows: --flows is off",
+				  c->otlp ? "--otlp" : "--flows-out");
+	if (r == 0 && !c->otlp && (c->otlp_token_file || c->otlp_headers_file || c->otlp_ca_file))
+		r = options_fault(o, "%s goes with --otlp, which is not given",
+				  c->otlp_token_file	 ? "--otlp-token-file"
+				  : c->otlp_headers_file ? "--otlp-headers-file"
+							 : "--otlp-ca-file");
 	return r;
 }
 

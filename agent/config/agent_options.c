@@ -192,6 +192,18 @@ static bool is_events(struct str s)
 	       (str_starts(s, STR("http:")) && is_url(str_from(s, 5)));
 }
 
+static bool is_otlp_signal(struct str s)
+{
+	return str_eq(s, STR("metrics")) || str_eq(s, STR("logs"));
+}
+
+/* The events of JSON lines (sink/jsonl/line.h). */
+static bool is_otlp_event(struct str s)
+{
+	return str_eq(s, STR("open")) || str_eq(s, STR("refresh")) || str_eq(s, STR("close")) ||
+	       str_eq(s, STR("fail")) || str_eq(s, STR("drop"));
+}
+
 static bool is_extra(struct str s)
 {
 	struct str name;
@@ -570,6 +582,45 @@ static const struct option_desc descs[] = {
 	 FIELD(cgroup_root), .help = "Where the host's cgroup hierarchies are mounted."},
 	{.flag = "--proc-root", .type = OPTION_STRING, .arg = "DIR", .def = "/proc", FIELD(proc_root),
 	 .help = "The host's /proc, for sockets that were open before the agent."},
+
+	{.group = "OpenTelemetry collector",
+	 .flag = "--otlp", .flags = OPTION_HUSH, .type = OPTION_STRING, .arg = "URL", .ok = is_url,
+	 .expect = URL_WORDS, FIELD(otlp),
+	 .help = "Tell this collector of flows, by OTLP/HTTP in protobuf: http://HOST:4318. Metrics go to "
+		 "/v1/metrics behind it, log records to /v1/logs."},
+	{.flag = "--otlp-signals", .type = OPTION_LIST, .arg = "metrics,logs", .max = 2,
+	 .ok = is_otlp_signal, .expect = "metrics, logs or both", .def = "metrics,logs",
+	 FIELD(otlp_signals),
+	 .help = "What it is told: totals of who talks to whom, and a record for each event of a flow."},
+	{.flag = "--otlp-events", .flags = OPTION_LIVE, .type = OPTION_LIST, .arg = "EVENT,...", .max = 5,
+	 .ok = is_otlp_event, .expect = "events: open, refresh, close, fail, drop",
+	 .def = "open,close,fail,drop", FIELD(otlp_events),
+	 .help = "Events of a flow that have a log record. refresh: each time the counters of an open flow "
+		 "were read (--flow-refresh)."},
+	{.flag = "--otlp-interval", .flags = OPTION_LIVE, .type = OPTION_DURATION, .arg = "TIME",
+	 .def = "60s", .min = SEC, .max = HOUR, FIELD(otlp_interval),
+	 .help = "How often metrics are told; the first time after a part of it, drawn by lot."},
+	{.flag = "--otlp-batch", .type = OPTION_SIZE, .arg = "SIZE", .def = "512KiB", .min = 128 * KIB,
+	 .max = 16 * MIB, FIELD(otlp_batch),
+	 .help = "Most bytes of a request before compression, about. Flows that end meanwhile wait in the table, "
+		 "within a quarter of --flow-max; over it the oldest are lost to the collector, counted."},
+	{.flag = "--otlp-gzip", .flags = OPTION_LIVE, .type = OPTION_BOOL, .def = "true",
+	 FIELD(otlp_gzip), .help = "Compress requests."},
+	{.flag = "--otlp-timeout", .type = OPTION_DURATION, .arg = "TIME", .def = "10s", .min = 100 * MS,
+	 .max = 5 * MIN_, FIELD(otlp_timeout),
+	 .help = "Longest time for a request and its answer; then it is told again."},
+	{.flag = "--otlp-token-file", .flags = OPTION_HUSH, .ok = is_secret_file, .expect = FILE_WORDS,
+	 .type = OPTION_STRING, .arg = "FILE", FIELD(otlp_token_file),
+	 .help = "Bearer token for it; read again when it changes."},
+	{.flag = "--otlp-headers-file", .flags = OPTION_HUSH, .ok = is_secret_file,
+	 .expect = FILE_WORDS, .type = OPTION_STRING, .arg = "FILE", FIELD(otlp_headers_file),
+	 .help = "Further headers of each request, a line each: NAME: VALUE; read again when it changes."},
+	{.flag = "--otlp-ca-file", .type = OPTION_STRING, .arg = "FILE", .def_words = "the system's",
+	 FIELD(otlp_ca_file),
+	 .help = "Certificate authorities (PEM) that its certificate is checked with; read again when they "
+		 "change."},
+	{.flag = "--otlp-insecure", .type = OPTION_BOOL, .def = "false", FIELD(otlp_insecure),
+	 .help = "Accept any certificate of the collector."},
 
 	{.group = "Remote ends of other nodes",
 	 .flag = "--peers", .type = OPTION_STRING, .flags = OPTION_HUSH, .arg = "URL", .ok = is_url,

@@ -100,6 +100,14 @@ struct agent_config {
 	unsigned flow_series;
 	const char *cgroup_root, *proc_root;
 
+	/* OpenTelemetry collector */
+	const char *otlp; /* URL; NULL: none */
+	struct option_list otlp_signals, otlp_events;
+	nsec_t otlp_interval, otlp_timeout;
+	size_t otlp_batch;
+	bool otlp_gzip, otlp_insecure;
+	const char *otlp_token_file, *otlp_headers_file, *otlp_ca_file;
+
 	/* Vectors, graph, events */
 	struct option_list vector; /* KIND:WHERE, see services.h */
 	const char *rest_endpoint; /* the same as http:URL */

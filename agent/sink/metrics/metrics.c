@@ -9,7 +9,6 @@
 #define MAX_SERIES_DEFAULT 2000
 #define IDLE_DEFAULT	   (900 * NSEC_PER_SEC)
 #define TURN		   1024 /* flows, and DNS transactions, of one run: about a millisecond */
-#define LABELS_MAX	   8192 /* bytes of a pair's labels; longer names are counted in `other` */
 
 static const nsec_t dns_bounds[] = {1 * NSEC_PER_MSEC,	 2 * NSEC_PER_MSEC,   5 * NSEC_PER_MSEC,
 				    10 * NSEC_PER_MSEC,	 25 * NSEC_PER_MSEC,  50 * NSEC_PER_MSEC,
@@ -26,7 +25,9 @@ int metrics_new(const struct metrics_opts *o, struct metrics **ret)
 	m->o = *o;
 	pairs_init(&m->pairs, o->max_series ? o->max_series : MAX_SERIES_DEFAULT,
 		   o->idle ? o->idle : IDLE_DEFAULT);
-	buf_init(&m->labels, LABELS_MAX);
+	m->pairs.wall = o->wall;
+	m->pairs.born = o->wall ? o->wall() : 0;
+	buf_init(&m->labels, METRICS_LABELS_MAX);
 	for (size_t i = 0; i < ARRAY_SIZE(m->dns); i++)
 		hist_init(&m->dns[i].latency, dns_bounds, ARRAY_SIZE(dns_bounds));
 	if (o->flows)
@@ -70,19 +71,27 @@ static void put_end(struct prom *p, const char *const names[3], const struct flo
 	prom_label(p, names[2], kind);
 }
 
-/* The labels of its pair; empty when they have no room. */
-static struct str labels_of(struct metrics *m, const struct flow_view *v)
+static int put_labels(const struct flow_view *v, struct buf *out)
 {
 	static const char *const src[] = {"src_namespace", "src_workload", "src_kind"};
 	static const char *const dst[] = {"dst_namespace", "dst_workload", "dst_kind"};
-	struct prom p = {.out = &m->labels};
+	struct prom p = {.out = out};
 	bool in = v->dir == FLOW_IN;
 
-	buf_reset(&m->labels);
 	put_end(&p, src, in ? &v->remote : &v->local);
 	put_end(&p, dst, in ? &v->local : &v->remote);
 	prom_label(&p, "proto", str_of(flow_proto_name(v->proto)));
-	return p.r == 0 ? buf_str(&m->labels) : (struct str){0};
+	return p.r;
+}
+
+/* The labels of its pair; empty when they have no room. */
+static struct str labels_of(struct metrics *m, const struct flow_view *v)
+{
+	int r;
+
+	buf_reset(&m->labels);
+	r = m->o.label ? m->o.label(v, &m->labels) : put_labels(v, &m->labels);
+	return r == 0 ? buf_str(&m->labels) : (struct str){0};
 }
 
 static uint64_t grown(uint64_t now, uint64_t before)
@@ -231,6 +240,11 @@ void metrics_dns(struct metrics *m, const struct flow_dns *d)
 	}
 	c->rcode[MIN(d->rcode, (uint8_t)(DNS_RCODES - 1))]++;
 	hist_add(&c->latency, d->latency);
+}
+
+const struct pairs *metrics_pairs(const struct metrics *m)
+{
+	return &m->pairs;
 }
 
 void metrics_stats(const struct metrics *m, struct metrics_stats *ret)

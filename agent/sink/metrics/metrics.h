@@ -26,11 +26,19 @@
 #include <stdint.h>
 
 struct metrics;
+struct pairs;
+
+#define METRICS_LABELS_MAX 8192
 
 struct metrics_opts {	     /* 0: the default in brackets */
 	struct flows *flows; /* borrowed, outlives it; NULL: fed by metrics_flow alone */
 	uint32_t max_series; /* [2000]; over it `other` */
 	nsec_t idle;	     /* a pair unused for so long gives its place to a new one [15 min] */
+	/* Writes what a flow's pair is called, at most METRICS_LABELS_MAX bytes; NULL: Prometheus'
+	 * labels, as above. Two flows between ends of the same serials and protocol have the same.
+	 * 0, -EMSGSIZE (counted in `other`) or -ENOMEM. */
+	int (*label)(const struct flow_view *v, struct buf *out);
+	nsec_t (*wall)(void); /* what pair.born is told by; NULL: it is 0 */
 	/* Every flow that has ended, once; may be NULL. May not change flows or metrics. */
 	void (*ended)(void *ctx, const struct flow_view *v);
 	void *ctx;
@@ -51,7 +59,10 @@ int metrics_flow(struct metrics *m, nsec_t now, const struct flow_view *v,
 /* One DNS transaction. */
 void metrics_dns(struct metrics *m, const struct flow_dns *d);
 
-/* Appends all of the above and DNS: about 200 bytes and 0.8 us a series. 0, -EMSGSIZE, -ENOMEM. */
+/* For another form than Prometheus' text. Borrowed; metrics_run and metrics_flow change it. */
+const struct pairs *metrics_pairs(const struct metrics *m);
+/* Appends all of the above and DNS, where `label` is NULL: about 200 bytes and 0.8 us a series. 0,
+ * -EMSGSIZE, -ENOMEM. */
 int metrics_print(const struct metrics *m, struct buf *out);
 
 struct metrics_stats {

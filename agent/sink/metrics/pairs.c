@@ -49,6 +49,14 @@ pool_id pairs_next(const struct pairs *p, pool_id id)
 	return id ? at(p, id)->older : p->newest;
 }
 
+pool_id pairs_after(const struct pairs *p, pool_id id)
+{
+	for (id++; id <= p->pool.next; id++)
+		if (at(p, id)->labels)
+			return id;
+	return 0;
+}
+
 uint32_t pairs_count(const struct pairs *p)
 {
 	return p->pool.live;
@@ -95,6 +103,7 @@ static void fold(struct pairs *p, pool_id id)
 	index_del(&p->index, x->hash, id);
 	unlink_pair(p, id);
 	free(x->labels);
+	x->labels = NULL;
 	pool_release(&p->pool, id);
 }
 
@@ -146,6 +155,7 @@ static pool_id make(struct pairs *p, nsec_t now, enum flow_proto proto, uint32_t
 	x = at(p, id);
 	x->labels = TAKE_PTR(copy);
 	x->n_labels = (uint32_t)labels.n;
+	x->born = p->wall ? p->wall() : 0;
 	x->proto = (uint8_t)proto;
 	x->hash = hash;
 	x->has = BIRTH_BITS;

@@ -39,7 +39,8 @@ struct pair {
 	uint32_t hash;
 	pool_id newer, older; /* by last use */
 	nsec_t used;
-	char *labels; /* heap */
+	nsec_t born;  /* as pairs.wall told it */
+	char *labels; /* heap; NULL: this place is free */
 	uint32_t n_labels;
 	uint8_t proto;
 };
@@ -52,6 +53,8 @@ struct pairs {
 	struct pair other[_FLOW_PROTO_MAX];
 	uint32_t max_series, series; /* `other` is not among them */
 	nsec_t idle;
+	nsec_t (*wall)(void); /* NULL: pairs are born at 0 */
+	nsec_t born;	      /* of `other` */
 	size_t label_bytes;
 	uint64_t overflows; /* counts that went to `other` for want of room */
 	uint64_t folded;    /* pairs that gave their place back */
@@ -70,6 +73,9 @@ void pairs_add(struct pairs *p, nsec_t now, enum flow_proto proto, pool_id id,
 	       const uint64_t d[PAIR_MAX]);
 /* Walks the pairs, `other` excepted, newest first: start with 0, ends with 0. */
 pool_id pairs_next(const struct pairs *p, pool_id id);
+/* Walks the pairs, `other` excepted, by id: start with 0, ends with 0. It may go on after changes:
+ * whoever was there all the time is met once. */
+pool_id pairs_after(const struct pairs *p, pool_id id);
 const struct pair *pairs_at(const struct pairs *p, pool_id id);
 uint32_t pairs_count(const struct pairs *p);
 size_t pairs_bytes(const struct pairs *p);

@@ -59,11 +59,23 @@ static struct str token(const struct service *s)
 	return str_trim(watched_file_str(&s->token_file));
 }
 
+void service_quote(const struct service *s, struct str text, struct buf *ret)
+{
+	_buf_ struct buf clean = {.max = SERVICE_BODY_MAX};
+
+	text.n = MIN(text.n, (size_t)SERVICE_BODY_MAX / 2);
+	(void)service_clean(text, token(s), &clean);
+	(void)buf_append(ret, buf_str(&clean).p, MIN(clean.n, (size_t)SERVICE_TEXT_MAX));
+}
+
 static void say_status(struct service *s)
 {
 	_buf_ struct buf words = {.max = SERVICE_TEXT_MAX + 1};
 
-	(void)service_error_text(buf_str(&s->in), token(s), &words);
+	if (s->req.words)
+		service_quote(s, s->req.words(buf_str(&s->in)), &words);
+	else
+		(void)service_error_text(buf_str(&s->in), token(s), &words);
 	say(s, "answered %d%s%.*s", s->status, buf_str(&words).n ? ": " : "",
 	    STR_ARG(buf_str(&words)));
 }

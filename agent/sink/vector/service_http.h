@@ -19,7 +19,7 @@
 
 #define SERVICE_TIMEOUT	      (30 * NSEC_PER_SEC)
 #define SERVICE_FIRST_TIMEOUT (120 * NSEC_PER_SEC) /* a model may have to be loaded */
-#define SERVICE_MAX_HEADERS   4			   /* of a request, besides the service's own */
+#define SERVICE_MAX_HEADERS   20		   /* of a request, besides the service's own */
 
 struct service;
 
@@ -49,6 +49,8 @@ struct service_request {
 	bool body;	    /* send what stands in service_body */
 	bool json;	    /* a 2xx that is no JSON ends in VECTOR_RETRY */
 	const char *header; /* of the answer, wanted by the callback; static; NULL: none */
+	/* Finds the words in the body of a refusal; NULL: service_error_text. Static. */
+	struct str (*words)(struct str body);
 	const struct http_field *fields; /* besides credentials and the body's type */
 	size_t n_fields;
 	void (*done)(void *ctx, const struct service_answer *a);
@@ -67,5 +69,7 @@ int service_ask(struct service *s, const struct service_request *req);
 /* Drops what is under way; nothing is called back. */
 void service_cancel(struct service *s);
 bool service_busy(const struct service *s);
+/* Appends what the service said, cleaned of its credentials, cut at SERVICE_TEXT_MAX bytes. */
+void service_quote(const struct service *s, struct str text, struct buf *ret);
 /* Without a slash at its end, without credentials. */
 const char *service_url(const struct service *s);
