@@ -73,7 +73,7 @@ static int make_sink(struct agent_otlp *o)
 		.source = {.version = str_of(kindred_version),
 			   .host = o->o.host,
 			   .node = str_of(c->node_name),
-			   .cluster = str_of(c->cluster_name)},
+			   .cluster = str_of(c->cluster_name ? c->cluster_name : c->agent_cluster)},
 		.access = {.token_file = c->otlp_token_file,
 			   .ca_file = c->otlp_ca_file,
 			   .insecure = c->otlp_insecure,

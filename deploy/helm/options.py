@@ -21,7 +21,8 @@ BOTH = """
     probe-tls-key-file probe-auth listen tls-cert-file tls-key-file listen-token-file peers
     peers-token-file peers-ca-file serve-peers leader-election lease-name lease-namespace pod-name
     cgroup-root proc-root flows udp agent-cluster cluster-name resync-listen record
-    record-uncompressed intake-encoder delete-ttl-secs delete-capacity
+    record-uncompressed intake-encoder delete-ttl-secs delete-capacity otlp otlp-token-file
+    otlp-headers-file otlp-ca-file
 """.split()
 # What the other role does.
 NODE = """
@@ -47,7 +48,7 @@ def all_options(kindred):
 def role_options(names):
     node = [n for n in names if n not in BOTH + NODE and not n.startswith(("vector-", "embed"))]
     collector = [n for n in names if n not in BOTH + COLLECTOR and
-                 not n.startswith(("flow-", "udp-", "dns-"))]
+                 not n.startswith(("flow-", "udp-", "dns-", "otlp-"))]
     return {"nodeOptions": node, "collectorOptions": collector}
 
 

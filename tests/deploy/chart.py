@@ -75,6 +75,11 @@ MATRIX = {
         "reducer": {"tls": {"enabled": True, "caSecret": "reducer-ca"}},
         "image": {"registry": "registry.example.com", "digest": "sha256:" + "0" * 64,
                   "pullSecrets": ["pull"]}}),
+    "otlp": merged(COLLECTOR, {"otlp": {
+        "endpoint": "https://otel.example:4318/x", "tokenSecret": "otlp-token",
+        "headersSecret": "otlp-headers", "caSecret": "otlp-ca"},
+        "node": {"config": {"otlp-interval": "30s"}, "flows": {"host": {"network": False}}},
+        "networkPolicy": {"restrictEgress": True}}),
     "issuer": merged(COLLECTOR, {"peers": {"tls": {"issuerRef": {"name": "ca", "kind": "ClusterIssuer"}}}}),
     "more options": {"collector": {"enabled": True, "replicas": 1, "config": {
         "vector-collection": "things", "debounce": "3s", "ledger": "/var/lib/kindred/ledger.db"}},
@@ -285,7 +290,8 @@ def names_of_secrets(pod):
 
 def test_references():
     """what an object refers to is there: volumes, accounts, ConfigMaps, Secrets, ports, selectors"""
-    brought = {"probe-tls", "peers-cert", "peers-secret", "reducer-ca", "mine"}
+    brought = {"probe-tls", "peers-cert", "peers-secret", "reducer-ca", "mine", "otlp-token",
+               "otlp-headers", "otlp-ca"}
     for name, objects in each():
         made = {o["metadata"]["name"] for o in objects.all("Secret")} | {
             o["spec"]["secretName"] for o in objects.all("Certificate")}
@@ -317,7 +323,8 @@ def secrets():
     """A folder like a pod's /etc/kindred, with what Helm made for the peers everywhere."""
     folder = os.path.join(HELM.work.name, "etc")
     made = {k: v for o in rendered("collector").all("Secret") for k, v in o["data"].items()} if HELM.program else {}
-    for name in ("peers-tls", "peers-token", "probe", "reducer"):
+    made["headers"] = base64.b64encode(b"x-tenant: shop\n")
+    for name in ("peers-tls", "peers-token", "probe", "reducer", "otlp-token", "otlp-headers", "otlp-ca"):
         os.makedirs(os.path.join(folder, name), exist_ok=True)
         for key, text in made.items():
             with open(os.path.join(folder, name, key), "wb") as f:
@@ -395,7 +402,7 @@ def test_host():
     whole = {"BPF", "PERFMON", "NET_ADMIN", "hostNetwork", "hostPID", "/sys/fs/cgroup", "/etc/os-release"}
     expected = {
         "default": whole, "flows on": whole, "flows off": set(), "collector, flows off": set(),
-        "closed network": set(),
+        "closed network": set(), "otlp": whole - {"hostNetwork"},
         "every capability": whole | {"SYS_PTRACE", "SYS_RESOURCE"},
         "little of the host": {"BPF", "PERFMON", "/sys/fs/cgroup"},
     }

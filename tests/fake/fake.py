@@ -5,7 +5,7 @@ A stand-in is a subclass of Fake with route(). It raises Refuse for whatever the
 refuses, and calls complain() for what a real service would let pass but a client must not do: tests
 end with "no complaints".
 
-    PROGRAM --port-file FILE [--host ADDR] [--tls-cert FILE --tls-key FILE] [--prefix PATH]
+    PROGRAM --port-file FILE [--port PORT] [--host ADDR] [--tls-cert FILE --tls-key FILE] [--prefix PATH]
             [--token TOKEN] [--token-header NAME] [MODE...]
 
 Control, never counted as a request and outside the prefix:
@@ -342,6 +342,7 @@ class Server(ThreadingHTTPServer):
 def serve(kind, modes=()):
     p = argparse.ArgumentParser()
     p.add_argument("--port-file", required=True)
+    p.add_argument("--port", type=int, default=0)
     p.add_argument("--host", default="127.0.0.1")
     p.add_argument("--tls-cert")
     p.add_argument("--tls-key")
@@ -354,7 +355,7 @@ def serve(kind, modes=()):
     handler = type("Bound", (Handler,), {"fake": kind(args)})
     if ":" in args.host:
         Server.address_family = socket.AF_INET6
-    server = Server((args.host, 0), handler)
+    server = Server((args.host, args.port), handler)
     if args.tls_cert:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(args.tls_cert, args.tls_key)

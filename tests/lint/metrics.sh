@@ -27,7 +27,7 @@ page() {
 	pids+=($!)
 	until [ -s "$work/port" ] || [ $((n += 1)) -gt 100 ]; do sleep 0.1; done
 	"$kindred" agent --api-server "http://127.0.0.1:$(cat "$work/port")" --scope cluster --intake-port 9 \
-		--api-qps 100 --vector "sqlite:$work/k.db" --graph "jsonl:$work/graph" --socket "$work/socket" \
+		--api-qps 100 --vector "sqlite:$work/k.db" --graph "jsonl:$work/graph" --otlp http://127.0.0.1:9 --socket "$work/socket" \
 		--probe-listen "127.0.0.1:$port" --listen off --serve-peers >"$work/log" 2>&1 &
 	pids+=($!)
 	while [ $((n += 1)) -le 200 ]; do

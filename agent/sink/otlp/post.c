@@ -87,11 +87,10 @@ static void say_taken(struct post *p, const struct otlp_answer *a)
 static void say_unconfirmed(struct post *p, const struct service_answer *answer)
 {
 	_buf_ struct buf text = {.max = WORDS_MAX};
+	const char *why = answer->end.text.n ? "what followed was cut" : "not as a collector does";
 
-	(void)buf_printf(&text, "%s: answered %d, but not as a collector does", p->o.what,
-			 answer->status);
-	if (answer->end.text.n)
-		(void)buf_printf(&text, ": %.*s", STR_ARG(answer->end.text));
+	(void)buf_printf(&text, "%s: answered %d, but %s: what was sent may have been taken",
+			 p->o.what, answer->status, why);
 	fail(p, buf_str(&text), 0);
 }
 

@@ -492,7 +492,7 @@ static void away_for_long(void **state)
 	o = opts(&p);
 	fake_fault(&p.fake, "{\"status\":503,\"times\":0}");
 	open_sink(&p, &o);
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < 40; i++) {
 		flows(&p, 100);
 		(void)event_base_loop(p.base, EVLOOP_NONBLOCK);
 		s = stats(&p, OTLP_RECORDS);

@@ -14,6 +14,9 @@
 {{- if and (not $collector) (include "kindred.hasResources" .) -}}
 {{- fail "collector.vector, graph, events, capabilities and keepResources need collector.enabled=true" -}}
 {{- end -}}
+{{- if and .Values.otlp.endpoint (not (include "kindred.hasFlows" .)) -}}
+{{- fail "otlp.endpoint needs flows: node.enabled=true and node.flows.mode other than off" -}}
+{{- end -}}
 {{- if and .Values.peers.tls.secretName .Values.peers.tls.issuerRef -}}
 {{- fail "peers.tls.secretName and peers.tls.issuerRef: give one of them" -}}
 {{- end -}}

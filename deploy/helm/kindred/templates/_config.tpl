@@ -40,6 +40,12 @@
 {{- $_ = set $o "peers-token-file" "/etc/kindred/peers-token/token" -}}
 {{- $_ = set $o "peers-ca-file" "/etc/kindred/peers-tls/ca.crt" -}}
 {{- end -}}
+{{- if include "kindred.hasOtlp" . -}}
+{{- $_ = set $o "otlp" .Values.otlp.endpoint -}}
+{{- if .Values.otlp.tokenSecret }}{{ $_ = set $o "otlp-token-file" "/etc/kindred/otlp-token/token" }}{{ end -}}
+{{- if .Values.otlp.headersSecret }}{{ $_ = set $o "otlp-headers-file" "/etc/kindred/otlp-headers/headers" }}{{ end -}}
+{{- if .Values.otlp.caSecret }}{{ $_ = set $o "otlp-ca-file" "/etc/kindred/otlp-ca/ca.crt" }}{{ end -}}
+{{- end -}}
 {{- if .Values.rbac.watchConfig -}}
 {{- $_ = set $o "watch-config" (printf "%s/%s" .Release.Namespace (include "kindred.agentName" .)) -}}
 {{- end -}}

@@ -119,6 +119,16 @@ app.kubernetes.io/managed-by: {{ $top.Release.Service }}
 {{- default (printf "%s-peers-token" (include "kindred.fullname" .)) .Values.peers.tokenSecretName -}}
 {{- end -}}
 
+{{- define "kindred.hasOtlp" -}}
+{{- if and (include "kindred.hasFlows" .) .Values.otlp.endpoint }}true{{ end -}}
+{{- end -}}
+
+{{/* The collector's port, which its URL may leave out. */}}
+{{- define "kindred.otlpPort" -}}
+{{- $host := regexFind "^https?://[^/]+" .Values.otlp.endpoint -}}
+{{- default (ternary "443" "80" (hasPrefix "https:" $host)) (regexFind ":[0-9]+$" $host | trimPrefix ":") -}}
+{{- end -}}
+
 {{- define "kindred.lease" -}}{{ include "kindred.fullname" . }}{{- end -}}
 
 {{/* Linux capabilities of the node role, as a JSON list. */}}
