@@ -35,7 +35,7 @@ wait_for() { # SECONDS COMMAND...
 pids+=($!)
 wait_for 30 test -s "$work/port" || { cat "$work/replay.log"; exit 1; }
 "$o/kindred" agent --api-server "http://127.0.0.1:$(cat "$work/port")" --scope cluster --intake-host 127.0.0.1 \
-	--intake-port 9 --vector "sqlite:$work/k.db" --graph "sqlite:$work/k.db" --events "jsonl:$work/events" \
+	--intake-port 9 --vector "sqlite:$work/k.db" --graph "sqlite:$work/k.db" --events "jsonl:$work/events" --otlp http://127.0.0.1:9 \
 	--socket "$work/socket" >"$work/log" 2>&1 &
 pids+=($!)
 

@@ -225,7 +225,7 @@ def run(rig, work):
         config = work + "/config.yaml"
         configure(config, ["close", "fail", "drop"])
         rig.start_agent("cluster", "--flow-refresh", "1s", "--config", config,
-                        "--otlp", collector.url, "--otlp-timeout", "2s",
+                        "--otlp", collector.url, "--otlp-timeout", "4s",
                         "--otlp-token-file", write(work + "/token", TOKEN + "\n"),
                         "--otlp-headers-file", write(work + "/headers", "X-Key: %s\n" % KEY))
         for part in (lambda: well(t), lambda: away(t), lambda: failing(t, config),

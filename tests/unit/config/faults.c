@@ -144,6 +144,14 @@ static void combinations(void **state)
 		    "config error: --debounce is above --debounce-max\n"
 		    "config error: --flow-ring must be a power of two, such as 4MiB\n"
 		    "config error: --flows-out needs flows: --flows is off\n");
+	expect_file("flows: off\notlp: http://otel:4318\n",
+		    "config error: --otlp needs flows: --flows is off\n");
+	expect_file("otlp-headers-file: /etc/headers\n",
+		    "config error: --otlp-headers-file goes with --otlp, which is not given\n");
+	expect_file(
+		"otlp: http://otel:4318\notlp-events: [open, closed]\n",
+		"config error: kindred.yaml:2: \"otlp-events\": item \"closed\"; must be events: "
+		"open, refresh, close, fail, drop, at most 5\n");
 }
 
 /* Twenty lines, and how many more there are. */
