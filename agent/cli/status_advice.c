@@ -40,6 +40,8 @@ const char *status_advice(struct str condition, struct str message)
 			   "embedder answer"},
 		{"graph", "`kindred sinks` says what waits; see whether the graph's database "
 			  "answers, or its file can be written"},
+		{"otlp", "`kindred sinks` says what the collector answers; see whether it listens "
+			 "at --otlp for OTLP/HTTP (4318, not gRPC's 4317)"},
 		{"events", "`kindred sinks` says what waits; see whether the webhook answers"},
 	};
 
@@ -71,6 +73,8 @@ static const struct remark {
 	 "`kindred agent --check-access` prints the rules that are missing"},
 	{"kindred_jsonl_lines_lost_total", "", "lines of flows were lost",
 	 "what reads --flows-out is too slow"},
+	{"kindred_otlp_lost_total", "", "flows did not reach the OpenTelemetry collector",
+	 "the label cause of kindred_otlp_lost_total says why"},
 	{"kindred_flow_series_overflows_total", "", "counts of flows went to the series \"other\"",
 	 "raise --flow-series"},
 	{"kindred_watch_bad_objects_total", "", "objects were left out or cut",
