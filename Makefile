@@ -28,7 +28,7 @@ DEBS := build-essential pkg-config libcurl4-openssl-dev libevent-dev liblz4-dev 
 	libjansson-dev libyaml-dev libsqlite3-dev libbpf-dev libmnl-dev libcap-dev clang bpftool libcmocka-dev zlib1g-dev
 # Without these some tests are skipped, in words; `make test` installs them when it may.
 TEST_TOOLS := python3:python3 python3.yaml:python3-yaml ip:iproute2 nft:nftables conntrack:conntrack \
-	setcap:libcap2-bin debootstrap:debootstrap tmux:tmux zsh:zsh groff:groff-base
+	setcap:libcap2-bin debootstrap:debootstrap tmux:tmux zsh:zsh groff:groff-base chromium:chromium
 
 WARN := -Wall -Wextra -Wshadow -Wundef -Wvla -Wformat=2 -Wtype-limits -Wstrict-prototypes \
 	-Wmissing-prototypes -Wcast-qual -Wswitch-enum -Wnull-dereference $(if $(CI),-Werror)
@@ -123,6 +123,7 @@ $(O)/%.o: %.c
 
 # What the assembler includes, the compiler does not tell of.
 $(O)/agent/serve/openapi.o: include/openapi.json
+$(O)/agent/serve/page/page.o: $(wildcard agent/serve/page/*.html agent/serve/page/*.css agent/serve/page/*.js)
 
 # Version strings live in one object, rebuilt when the commit changes.
 $(O)/agent/config/version.o: CPPFLAGS += -DKINDRED_VERSION='"$(VERSION)"' -DKINDRED_COMMIT='"$(COMMIT)"'

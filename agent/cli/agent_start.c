@@ -45,6 +45,14 @@ static void say_answers(const struct agent *a)
 			   : "");
 }
 
+static void say_page(const struct agent *a)
+{
+	_buf_ struct buf words = {.max = LINE_BYTES};
+
+	if (serve_page_url(a->serve, &words) == 0 && words.n)
+		log_info("page: %.*s", STR_ARG(buf_str(&words)));
+}
+
 static void say_flows(const struct agent *a)
 {
 	_buf_ struct buf words = {.max = LINE_BYTES};
@@ -124,6 +132,7 @@ void agent_say_start(const struct agent *a, const struct options *o)
 	say_what(a);
 	say_configuration(a, o);
 	say_answers(a);
+	say_page(a);
 	say_flows(a);
 	say_election(a);
 	say_resources(a);

@@ -264,6 +264,15 @@ static int follower_new(struct serve *s, struct web_client *c, const struct filt
 	return r;
 }
 
+void serve_flows_off(const struct serve *s, struct web_client *c)
+{
+	_buf_ struct buf words = {.max = 4096};
+
+	(void)buf_printf(&words, "flows are off%s%s", s->o.flows_off ? ": " : "",
+			 s->o.flows_off ? s->o.flows_off : "");
+	serve_error(c, 503, buf_str(&words));
+}
+
 void serve_flows(struct serve *s, struct web_client *c, const struct web_request *r)
 {
 	_buf_ struct buf words = {.max = 4096};
@@ -272,9 +281,7 @@ void serve_flows(struct serve *s, struct web_client *c, const struct web_request
 	int e;
 
 	if (!s->o.flows) {
-		(void)buf_printf(&words, "flows are off%s%s", s->o.flows_off ? ": " : "",
-				 s->o.flows_off ? s->o.flows_off : "");
-		serve_error(c, 503, buf_str(&words));
+		serve_flows_off(s, c);
 		return;
 	}
 	if (filter_parse(r->query, &filter, &words) < 0) {

@@ -21,6 +21,8 @@ struct graph_job;
 struct listing;
 struct scrape;
 struct secret;
+struct timeline;
+struct watcher;
 struct web_tls;
 
 struct spot {		/* where a listener is */
@@ -36,12 +38,15 @@ struct serve {
 	struct listen_file file;
 	struct metrics *metrics; /* NULL without flows */
 	struct history *history;
+	struct timeline *timeline;
 	struct event *turn;
 	struct flow_cursor *cursor; /* of the followers; NULL while nobody follows */
 	struct line_marks marks;
 	bool caught_up; /* what was there before the first follower is passed */
 	struct follower *followers;
 	uint32_t n_followers;
+	struct watcher *watchers; /* of the page's stream */
+	uint32_t n_watchers;
 	struct listing *listings; /* that wait for a body */
 	struct graph_job *graph_jobs;
 	struct question *questions; /* the first one is being asked */
@@ -58,8 +63,8 @@ struct serve {
 int serve_listen(struct serve *s, struct buf *words);
 /* After web_free. */
 void serve_listen_done(struct serve *s);
-/* Whether this request may be answered; else it was refused. */
-bool serve_may_ask(struct serve *s, struct web_client *c, const struct web_request *r);
+/* Whether this request may be answered; else it was refused. `open`: without a token, too. */
+bool serve_may_ask(struct serve *s, struct web_client *c, const struct web_request *r, bool open);
 
 /* Answers {"error": WORDS}. */
 void serve_error(struct web_client *c, int status, struct str words);
@@ -67,6 +72,8 @@ void serve_error(struct web_client *c, int status, struct str words);
 /* serve_metrics.c: GET /metrics */
 void serve_metrics(struct serve *s, struct web_client *c, const struct web_request *r);
 void serve_metrics_done(struct serve *s);
+/* Answers that there are no flows, and why. */
+void serve_flows_off(const struct serve *s, struct web_client *c);
 /* GET /api/v1/flows */
 void serve_flows(struct serve *s, struct web_client *c, const struct web_request *r);
 /* A bounded piece of what followers are to be told: whether there is more. */

@@ -78,7 +78,33 @@ static int put_json(struct ready *r, struct buf *out)
 		json_raw(&j, NULL, buf_str(&r->good));
 	json_close(&j, '[');
 	json_close(&j, '{');
-	return j.r < 0 ? j.r : buf_append(out, "\n", 1);
+	return j.r;
+}
+
+static void ready_ask(struct serve *s, bool json, struct ready *ret)
+{
+	*ret = (struct ready){.json = json};
+	buf_init(&ret->good, CONDITIONS_MAX);
+	buf_init(&ret->bad, CONDITIONS_MAX);
+	if (s->o.conditions)
+		s->o.conditions(s->o.ctx, ret);
+}
+
+static void ready_done(struct ready *r)
+{
+	buf_done(&r->good);
+	buf_done(&r->bad);
+}
+
+int serve_ready_json(struct serve *s, struct buf *out)
+{
+	struct ready r;
+	int e;
+
+	ready_ask(s, true, &r);
+	e = put_json(&r, out);
+	ready_done(&r);
+	return e;
 }
 
 /* output=json or output=text; false: refused. */
@@ -100,19 +126,20 @@ static bool take_query(struct web_client *c, struct str query, bool *ret_json)
 
 void serve_ready(struct serve *s, struct web_client *c, const struct web_request *q)
 {
-	struct ready r = {.good = {.max = CONDITIONS_MAX}, .bad = {.max = CONDITIONS_MAX}};
 	_buf_ struct buf out = {.max = 3 * CONDITIONS_MAX};
+	struct ready r;
+	bool json;
 	int e;
 
-	if (!take_query(c, q->query, &r.json))
+	if (!take_query(c, q->query, &json))
 		return;
-	if (s->o.conditions)
-		s->o.conditions(s->o.ctx, &r);
-	e = r.json ? put_json(&r, &out) : put_text(&r, &out);
+	ready_ask(s, json, &r);
+	e = json ? put_json(&r, &out) : put_text(&r, &out);
+	if (e == 0 && json)
+		e = buf_append(&out, "\n", 1);
 	if (e < 0)
 		serve_error(c, 500, STR("the answer has no room in memory"));
 	else
-		web_reply(c, r.failed ? 503 : 200, r.json ? TYPE_JSON : TYPE_TEXT, buf_str(&out));
-	buf_done(&r.good);
-	buf_done(&r.bad);
+		web_reply(c, r.failed ? 503 : 200, json ? TYPE_JSON : TYPE_TEXT, buf_str(&out));
+	ready_done(&r);
 }

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 
+struct buf;
 struct ready;
 struct serve;
 struct web_client;
@@ -24,4 +25,6 @@ struct web_request;
 __attribute__((format(printf, 4, 5))) void ready_put(struct ready *r, const char *name, bool ok,
 						     const char *fmt, ...);
 
+/* The object of ?output=json: 0, -EMSGSIZE or -ENOMEM. */
+int serve_ready_json(struct serve *s, struct buf *out);
 void serve_ready(struct serve *s, struct web_client *c, const struct web_request *r);

@@ -3,8 +3,10 @@
 #include "base/json_out.h"
 #include "base/mem.h"
 #include "peers/peers.h"
+#include "serve/edges_api.h"
 #include "serve/graph_api.h"
 #include "serve/openapi.h"
+#include "serve/page/page.h"
 #include "serve/parts.h"
 #include "serve/peers_api.h"
 #include "serve/pods_api.h"
@@ -177,12 +179,15 @@ static const struct {
 	unsigned places;
 	void (*answer)(struct serve *s, struct web_client *c, const struct web_request *r);
 } routes[] = {
+	{PAGE_PATH, false, false, true, DATA, serve_page},
 	{"/metrics", false, false, false, DATA | AT(WEB_PROBE), serve_metrics},
 	{"/healthz", false, false, false, DATA | AT(WEB_PROBE) | AT(WEB_RESYNC), ask_health},
 	{"/readyz", false, false, false, DATA | AT(WEB_PROBE), serve_ready},
 	{"/api/v1/pods", false, false, false, DATA, serve_pods},
 	{"/api/v1/workloads", false, false, false, DATA, serve_workloads},
 	{"/api/v1/flows", false, false, false, DATA, serve_flows},
+	{EDGES_PATH, false, false, false, DATA, serve_edges},
+	{EDGES_STREAM_PATH, false, false, false, DATA, serve_edges_stream},
 	{"/api/v1/whois", false, false, false, DATA, reply_whois},
 	{RESOURCES_PATH, true, false, false, DATA, serve_resources},
 	{GRAPH_PATH, false, false, false, DATA, serve_graph},
@@ -220,7 +225,8 @@ static void reply_unknown(struct web_client *c, const struct web_request *r)
 
 static void on_request(void *ctx, struct web_client *c, const struct web_request *r)
 {
-	if (!serve_may_ask(ctx, c, r))
+	/* The page has no data, and has to come before a token can be typed in. */
+	if (!serve_may_ask(ctx, c, r, str_eq(r->path, STR(PAGE_PATH))))
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
 		if (!route_fits(i, r))
@@ -243,17 +249,26 @@ static void on_ended(void *ctx, const struct flow_view *v)
 	history_put(((struct serve *)ctx)->history, v);
 }
 
+static void on_grown(void *ctx, nsec_t now, const struct flow_view *v,
+		     const struct metrics_growth *d)
+{
+	timeline_add(((struct serve *)ctx)->timeline, now, v, d);
+}
+
 /* ---- turns of the loop ----------------------------------------------------------------------- */
 
 static void on_turn(evutil_socket_t fd, short what, void *ctx)
 {
 	struct serve *s = ctx;
-	int r = s->metrics ? metrics_run(s->metrics, clock_mono()) : 0;
+	const nsec_t now = clock_mono();
+	int r = s->metrics ? metrics_run(s->metrics, now) : 0;
 	bool more = serve_follow_run(s);
 	struct timeval tv = {.tv_sec = IDLE_S};
 
 	(void)fd;
 	(void)what;
+	timeline_run(s->timeline, now);
+	serve_edges_run(s, now);
 	serve_resources_run(s);
 	if (r > 0 || more)
 		tv = (struct timeval){.tv_usec = 1000};
@@ -277,10 +292,15 @@ void serve_changed(struct serve *s)
 static int start(struct serve *s, struct buf *words)
 {
 	const struct web_opts web = {.base = s->o.base, .request = on_request, .ctx = s};
-	const struct metrics_opts metrics = {
-		.flows = s->o.flows, .max_series = s->o.max_series, .ended = on_ended, .ctx = s};
+	const struct metrics_opts metrics = {.flows = s->o.flows,
+					     .max_series = s->o.max_series,
+					     .ended = on_ended,
+					     .grown = on_grown,
+					     .ctx = s};
 	int r = history_new(0, 0, &s->history);
 
+	if (r == 0)
+		r = timeline_new(&(struct timeline_opts){0}, clock_mono(), &s->timeline);
 	s->turn = evtimer_new(s->o.base, on_turn, s);
 	if (r == 0 && !s->turn)
 		r = -ENOMEM;
@@ -334,6 +354,7 @@ void serve_free(struct serve **ps)
 	serve_metrics_done(s);
 	metrics_free(&s->metrics);
 	history_free(&s->history);
+	timeline_free(&s->timeline);
 	line_marks_done(&s->marks);
 	if (s->turn)
 		event_free(s->turn);
@@ -344,10 +365,14 @@ void serve_memory(const struct serve *s, void (*put)(void *ctx, const char *part
 		  void *ctx)
 {
 	struct history_stats history;
+	struct timeline_stats timeline;
 	struct metrics_stats metrics;
 
 	history_stats(s->history, &history);
-	put(ctx, "serve", sizeof(*s) + web_bytes(s->web) + history.bytes);
+	timeline_stats(s->timeline, &timeline);
+	put(ctx, "serve",
+	    sizeof(*s) + web_bytes(s->web) + history.bytes + timeline.bytes +
+		    s->n_watchers * EDGES_STREAM_BYTES);
 	if (!s->metrics)
 		return;
 	metrics_stats(s->metrics, &metrics);

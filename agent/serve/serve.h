@@ -7,11 +7,13 @@
  *   probe    an address for kubelets and scrapers: metrics and health
  *   resync   an address for k8s-vectordb-sync's clients: resync and health
  *
+ *   GET /                 the page, also without a token, see page/page.h       data
  *   GET /metrics          Prometheus' text format             data, probe
  *   GET /healthz          200: the loop turns                 data, probe, resync
  *   GET /readyz           200 or 503, a line a condition, see ready.h            data, probe
  *   GET /api/v1/pods, /workloads  see pods_api.h                                 data
  *   GET /api/v1/flows     JSON lines (include/flow.schema.json), see filter.h    data
+ *   GET /api/v1/edges     who talked to whom, and as a stream, see edges_api.h   data
  *   GET /api/v1/whois     ?q=THING[&at=TIME], see whois.h                        data
  *   GET /api/v1/resources kinds and objects, see resources_api.h                 data
  *   GET /api/v1/graph     what an object needs and who needs it, see graph_api.h data
@@ -140,5 +142,7 @@ void serve_memory(const struct serve *s, void (*put)(void *ctx, const char *part
 		  void *ctx);
 /* "probes at [::]:9902 (TLS), data at 127.0.0.1:9901 and /run/kindred/agent.sock" */
 int serve_describe(const struct serve *s, struct buf *out);
+/* Where a browser finds the page: "http://127.0.0.1:9901/"; empty: nowhere. */
+int serve_page_url(const struct serve *s, struct buf *out);
 /* The port that a listener of port 0 was given, for tests; 0: there is none. */
 uint16_t serve_port(const struct serve *s, enum web_place place);

@@ -169,9 +169,16 @@ int serve_describe(const struct serve *s, struct buf *out)
 	return r < 0 || *between ? r : buf_append_str(out, STR("nowhere"));
 }
 
+int serve_page_url(const struct serve *s, struct buf *out)
+{
+	const struct spot *p = &s->spots[WEB_DATA];
+
+	return p->name[0] ? buf_printf(out, "http%s://%s/", p->tls ? "s" : "", p->name) : 0;
+}
+
 /* ---- who may ask ----------------------------------------------------------------------------- */
 
-bool serve_may_ask(struct serve *s, struct web_client *c, const struct web_request *r)
+bool serve_may_ask(struct serve *s, struct web_client *c, const struct web_request *r, bool open)
 {
 	const struct spot *p = &s->spots[r->place];
 	const char *words = NULL;
@@ -181,7 +188,7 @@ bool serve_may_ask(struct serve *s, struct web_client *c, const struct web_reque
 	 * others say nothing that is its business to change. */
 	if (r->place == WEB_DATA || r->place == WEB_RESYNC)
 		status = guard_browser(r, p->here, &words);
-	if (!status && r->place == WEB_DATA && s->secret &&
+	if (!status && !open && r->place == WEB_DATA && s->secret &&
 	    !secret_fits(s->secret, clock_mono(), r->authorization)) {
 		status = 401;
 		words = "a bearer token is needed: see --listen-token-file";

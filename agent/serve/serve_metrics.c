@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "serve/guard.h"
 #include "serve/parts.h"
+#include "serve/timeline.h"
 #include "sink/metrics/about.h"
 #include "sink/metrics/prom.h"
 
@@ -17,9 +18,12 @@
 static void put_own(const struct serve *s, struct prom *p)
 {
 	static const char refused[] = "kindred_questions_refused_total";
+	static const char lost[] = "kindred_timeline_lost_total";
+	struct timeline_stats timeline;
 	struct history_stats history;
 	struct web_stats web;
 
+	timeline_stats(s->timeline, &timeline);
 	web_stats(s->web, &web);
 	history_stats(s->history, &history);
 	prom_one(p, "kindred_questions_total", "counter", "Requests to the agent.", web.requests);
@@ -37,6 +41,13 @@ static void put_own(const struct serve *s, struct prom *p)
 		 "Lines that a follower was too slow for.", s->missed);
 	prom_one(p, "kindred_history_entries", "gauge", "Ended flows kept for questions.",
 		 history.entries);
+	prom_one(p, "kindred_watchers", "gauge", "Clients that watch the map.", s->n_watchers);
+	prom_one(p, "kindred_timeline_edges", "gauge", "Pairs of workloads that the map has.",
+		 timeline.edges);
+	prom_family(p, lost, "counter", "What the map does not show as it was, by cause.");
+	prom_named(p, lost, "cause", "memory", timeline.lost);
+	prom_named(p, lost, "cause", "edges_full", timeline.other);
+	prom_named(p, lost, "cause", "slot_early", timeline.early);
 }
 
 static int put_about(const struct serve *s, struct buf *out)

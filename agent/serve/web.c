@@ -13,6 +13,7 @@
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 /* What a client costs besides its buffers; streams over TLS have OpenSSL's state. */
@@ -166,26 +167,34 @@ static const char *more_of(int status)
 	}
 }
 
-static int put_head(struct web_client *c, int status, const char *type, const char *length)
+static int put_head(struct web_client *c, int status, const char *type, const char *length,
+		    const char *more)
 {
-	char text[512];
+	char text[WEB_MORE_MAX + 512];
 	int n = snprintf(text, sizeof(text),
 			 "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%s\r\nConnection: close\r\n"
-			 "X-Content-Type-Options: nosniff\r\n%s\r\n",
-			 status, reason_of(status), type, length, more_of(status));
+			 "X-Content-Type-Options: nosniff\r\n%s%s\r\n",
+			 status, reason_of(status), type, length, more_of(status), more);
 
 	return put(c, text, (size_t)MIN(n, (int)sizeof(text) - 1));
 }
 
-void web_reply(struct web_client *c, int status, const char *type, struct str body)
+void web_reply_more(struct web_client *c, int status, const char *type, const char *more,
+		    struct str body)
 {
 	char length[48];
 
 	assert(c->phase == READING || c->phase == WAITING);
+	assert(strlen(more) <= WEB_MORE_MAX);
 	(void)snprintf(length, sizeof(length), "Content-Length: %zu", body.n);
-	if (put_head(c, status, type, length) == 0 && !c->head)
+	if (put_head(c, status, type, length, more) == 0 && !c->head)
 		(void)put(c, body.p, body.n); /* a body that is short is seen to be */
 	client_end(c);
+}
+
+void web_reply(struct web_client *c, int status, const char *type, struct str body)
+{
+	web_reply_more(c, status, type, "", body);
 }
 
 void web_defer(struct web_client *c, void (*gone)(void *ctx), void *ctx)
@@ -243,7 +252,7 @@ void web_stream(struct web_client *c, const char *type, const struct web_stream_
 	c->ops = ops;
 	c->ctx = ctx;
 	bufferevent_setwatermark(c->bev, EV_WRITE, WEB_LOW_WATER, 0);
-	if (put_head(c, 200, type, "Transfer-Encoding: chunked") < 0 || c->head)
+	if (put_head(c, 200, type, "Transfer-Encoding: chunked", "") < 0 || c->head)
 		client_end(c);
 	else
 		web_stream_wake(c);

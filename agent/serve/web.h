@@ -37,6 +37,7 @@
 #define WEB_WRITE_TIME	  (10 * NSEC_PER_SEC)
 #define WEB_ANSWER_TIME	  (300 * NSEC_PER_SEC)
 #define WEB_DEFER_TIME	  (60 * NSEC_PER_SEC)
+#define WEB_MORE_MAX	  1024
 #define WEB_LINGER_TIME	  (1 * NSEC_PER_SEC)
 #define WEB_LINGER_MAX	  (64UL << 10)
 #define WEB_LOW_WATER	  (64UL << 10) /* a stream is asked for more below this many bytes */
@@ -75,6 +76,9 @@ int web_listen(struct web *h, const struct web_listener *l);
 
 /* The whole answer. The client is not to be used any more. */
 void web_reply(struct web_client *c, int status, const char *type, struct str body);
+/* The same with further lines of the head, each with its CRLF; WEB_MORE_MAX bytes at most. */
+void web_reply_more(struct web_client *c, int status, const char *type, const char *more,
+		    struct str body);
 /* The answer comes later, by web_reply. `gone` is called instead, once, when the client is gone or
  * its time is over: then it is not to be used any more. */
 void web_defer(struct web_client *c, void (*gone)(void *ctx), void *ctx);

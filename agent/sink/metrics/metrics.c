@@ -151,6 +151,32 @@ static pool_id pair_of(struct metrics *m, nsec_t now, const struct flow_view *v)
 	return r->pair;
 }
 
+void metrics_grow(struct metrics_growth *g, const struct metrics_growth *d)
+{
+	g->sent += d->sent;
+	g->received += d->received;
+	g->connections += d->connections;
+	g->failures += d->failures;
+	g->resets += d->resets;
+	g->retransmits += d->retransmits;
+}
+
+static void tell_grown(struct metrics *m, nsec_t now, const struct flow_view *v,
+		       const uint64_t d[PAIR_MAX])
+{
+	struct metrics_growth g = {.sent = d[PAIR_SENT],
+				   .received = d[PAIR_RECEIVED],
+				   .connections = d[PAIR_CONNECTIONS],
+				   .failures = v->state == FLOW_FAILED,
+				   .resets = d[PAIR_RESETS],
+				   .retransmits = d[PAIR_RETRANSMITS]};
+	const bool any =
+		g.sent || g.received || g.connections || g.failures || g.resets || g.retransmits;
+
+	if (any && m->o.grown)
+		m->o.grown(m->o.ctx, now, v, &g);
+}
+
 static void count_flow(struct metrics *m, nsec_t now, const struct flow_view *v, struct seen *s)
 {
 	uint64_t d[PAIR_MAX] = {0}, any = 0;
@@ -158,8 +184,10 @@ static void count_flow(struct metrics *m, nsec_t now, const struct flow_view *v,
 	differences(v, s, d);
 	for (int i = 0; i < PAIR_MAX; i++)
 		any |= d[i];
-	if (any)
+	if (any) {
 		pairs_add(&m->pairs, now, v->proto, pair_of(m, now, v), d);
+		tell_grown(m, now, v, d);
+	}
 	remember(s, v);
 }
 

@@ -30,6 +30,14 @@ struct pairs;
 
 #define METRICS_LABELS_MAX 8192
 
+/* What a flow's counters have grown by since it was last looked at; the client's side comes
+ * first. */
+struct metrics_growth {
+	uint64_t sent, received; /* bytes, client to server, and back */
+	uint64_t connections, failures, resets, retransmits;
+};
+void metrics_grow(struct metrics_growth *g, const struct metrics_growth *d);
+
 struct metrics_opts {	     /* 0: the default in brackets */
 	struct flows *flows; /* borrowed, outlives it; NULL: fed by metrics_flow alone */
 	uint32_t max_series; /* [2000]; over it `other` */
@@ -41,6 +49,9 @@ struct metrics_opts {	     /* 0: the default in brackets */
 	nsec_t (*wall)(void); /* what pair.born is told by; NULL: it is 0 */
 	/* Every flow that has ended, once; may be NULL. May not change flows or metrics. */
 	void (*ended)(void *ctx, const struct flow_view *v);
+	/* Whatever is counted of a flow; as `ended`. */
+	void (*grown)(void *ctx, nsec_t now, const struct flow_view *v,
+		      const struct metrics_growth *d);
 	void *ctx;
 };
 

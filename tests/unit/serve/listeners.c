@@ -444,6 +444,24 @@ static void expect_token(struct ask_rig *g, const struct serve *s, const char *h
 	expect(&c, text, status);
 }
 
+/* The page may be read by anybody who may ask at all: it has no data. */
+static void expect_open_page(struct ask_rig *g, const struct serve *s)
+{
+	static const struct {
+		const char *request;
+		int status;
+	} all[] = {{GET("/"), 200},
+		   {GET("/api/v1/edges/stream"), 401},
+		   {"GET / HTTP/1.1\r\nHost: rebound.example\r\n\r\n", 403},
+		   {"GET / HTTP/1.1\r\n" LOCAL "Origin: https://evil.example\r\n\r\n", 403}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		struct client c = plain(g, serve_port(s, WEB_DATA));
+
+		expect(&c, all[i].request, all[i].status);
+	}
+}
+
 static void a_token_is_asked_for_and_read_again(void **state)
 {
 	struct ask_rig *g = *state;
@@ -463,6 +481,7 @@ static void a_token_is_asked_for_and_read_again(void **state)
 	expect_token(g, s, "Authorization: Bearer sesam\r\n", 401);
 	expect_token(g, s, "Authorization: Bearer sesame!\r\n", 401);
 	expect_token(g, s, "Authorization: Basic sesame\r\n", 401);
+	expect_open_page(g, s);
 	expect_token(g, s, "Authorization: Bearer sesame\r\n", 200);
 	wait_look();
 	put_file(token, "open\n");
