@@ -30,11 +30,12 @@ def start(rig):
     first = r"kindred \d+\.\d+\.\d+ \(\w[\w-]*\): %s, API server " + re.escape(api.url) + \
         r" \(--api-server\), reducer 127\.0\.0\.1 port %d" % reducer.port
     answers = r"answers: probes at \S+, data at \S+, commands at \S+"
+    page = r"page: http://127\.0\.0\.1:\d+/"
     config = rig.path("config.yaml")
     with open(config, "w", encoding="ascii") as f:
         f.write("heartbeat: 10s\n")
     expect(test, "node scope", block(Agent(rig, api, quick=NODE, reducer=reducer.port)), [
-        first % "node scope, node node-1", r"configuration: no file \(--config\)", answers, "flows: off: --flows off",
+        first % "node scope, node node-1", r"configuration: no file \(--config\)", answers, page, "flows: off: --flows off",
         "leader election: off: in node scope every agent tells of its own node",
         "resources: off: in node scope none are watched",
         "peers: off: --peers is not given, ends on other nodes have no name"])
@@ -43,13 +44,13 @@ def start(rig):
                   "--lease-namespace", "kindred", "--watch-config", "kindred/c", quick=CLUSTER, reducer=reducer.port)
     expect(test, "cluster scope, with everything", block(agent), [
         first % "cluster scope", "configuration: %s, read again when it changes, and ConfigMap kindred/c" % re.escape(config),
-        answers, r"flows: (on, with CAP_\w+.*|off: .{10,})", "leader election: lease kindred/kindred, as a",
+        answers, page, r"flows: (on, with CAP_\w+.*|off: .{10,})", "leader election: lease kindred/kindred, as a",
         "resources: on, for graph %s, events %s" % (re.escape(graph), re.escape(events)),
         "peers: on, agents of nodes may follow this one"])
     agent = Agent(rig, api, "--log-format", "json", quick=("--scope", "cluster", "--flows", "off"), reducer=reducer.port)
-    until(lambda: agent.log().count("\n") >= 7, 30)
+    until(lambda: agent.log().count("\n") >= 8, 30)
     words = [json.loads(line)["msg"] for line in agent.log().splitlines()]
-    test("the same as JSON", words[4:7] == ["leader election: off: there is no --pod-name (environment POD_NAME)",
+    test("the same as JSON", words[5:8] == ["leader election: off: there is no --pod-name (environment POD_NAME)",
                                             "resources: off: no sink wants them (--resources)",
                                             "peers: off: --serve-peers is not given"] or words)
 
