@@ -29,7 +29,7 @@ function drawDetails(node) {
 	const live = [...node.edges].filter(hasTraffic);
 	const calls = live.filter((e) => e.from === node), callers = live.filter((e) => e.to === node);
 	setText($("details-title"), titleOf(node));
-	setText($("details-words"), shown(node.kind) + (node.known ? ", " + plural(node.pods, "pod") + ", " + node.running + " running" : ""));
+	setText($("details-words"), kindOf(node) + (node.known ? ", " + plural(node.pods, "pod") + ", " + node.running + " running" : ""));
 	setText(details.calls.previousSibling, "Calls " + plural(calls.length, "workload"));
 	setText(details.callers.previousSibling, "Called by " + plural(callers.length, "workload"));
 	fillList(details.calls, calls, "to");

@@ -93,7 +93,7 @@ function drawBox(box) {
 
 function makeButton(node) {
 	const name = make("span", { className: "name", textContent: shown(node.name) });
-	const kind = make("span", { className: "kind", textContent: shown(node.kind) });
+	const kind = make("span", { className: "kind", textContent: kindOf(node) });
 	const badge = make("span", { className: "badge" });
 	const button = make("button", { type: "button", className: "node", tabIndex: -1, ariaPressed: "false" }, name, " ", kind, " ", badge);
 	button.dataset.key = node.key;
@@ -111,7 +111,7 @@ function badgeOf(c) {
 /* What a screen reader says of it, after its text. */
 function labelOf(node) {
 	const c = node.counts, live = [...node.edges].filter(hasTraffic);
-	const parts = [titleOf(node)];
+	const parts = [titleOf(node) + (node.ns ? "" : ", " + kindOf(node))];
 	if (node.known)
 		parts.push(plural(node.pods, "pod"));
 	parts.push("calls " + live.filter((e) => e.from === node).length,

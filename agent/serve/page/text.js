@@ -42,6 +42,24 @@ function titleOf(node) {
 	return shown(node.ns ? node.ns + "/" + node.name : node.name);
 }
 
+/* Why an end has no name (agent/model/flow.h). */
+const WHY = {
+	pending: "its pod is not told of yet",
+	no_cgroup: "no cgroup is known",
+	no_pod: "no pod claims it",
+	pending_full: "too many waited",
+	not_on_node: "not of this node",
+	address: "nobody's address: outside",
+	ambiguous: "may be several",
+	translated: "a translated address",
+	peers_unsynced: "the collector's feed is not complete",
+	peers_stale: "the collector's feed is late",
+};
+
+function kindOf(node) {
+	return (node.name === "unknown" && !node.ns && Object.hasOwn(WHY, node.kind) && WHY[node.kind]) || shown(node.kind);
+}
+
 function setText(e, text) {
 	if (e.textContent !== text)
 		e.textContent = text;
