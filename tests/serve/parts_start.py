@@ -13,7 +13,7 @@ NODE = ("--scope", "node", "--node-name", "node-1", "--flows", "off")
 CLUSTER = ("--scope", "cluster", "--flows", "auto", "--debounce", "1s")
 
 
-def block(agent, n=7):
+def block(agent, n=8):
     """The first lines without time and level."""
     until(lambda: agent.log().count("\n") >= n or agent.proc.poll() is not None, 30)
     return [line.split(None, 2)[2] for line in agent.log().splitlines()[:n]]
