@@ -13,7 +13,7 @@ caps=cap_bpf,cap_perfmon,cap_net_admin,cap_sys_ptrace,cap_sys_resource
 PATH=$PATH:/usr/sbin:/sbin
 
 [ ! -e "$image" ] || { echo "image.sh: $image is there already" >&2; exit 1; }
-for tool in ldd strip setcap; do
+for tool in ldd strip setcap xz; do
 	command -v $tool >/dev/null || { echo "image.sh: $tool is not installed" >&2; exit 1; }
 done
 
@@ -48,7 +48,7 @@ mkdir -p "$image/usr/share/doc"
 		printf '\n==== %s\n\n' "$package"
 		cat "/usr/share/doc/$package/copyright"
 	done
-} | gzip -9n >"$image/usr/share/doc/copyright.gz"
+} | xz -9e >"$image/usr/share/doc/copyright.xz"
 
 # Where pods have volumes; the root is read-only then.
 for dir in proc sys dev tmp run/kindred var/lib/kindred etc/kindred host; do

@@ -3,7 +3,7 @@ their security context. test-image.sh starts this with image=FOLDER, helm=PATH a
 
 import base64
 import contextlib
-import gzip
+import lzma
 import os
 import re
 import shutil
@@ -90,7 +90,7 @@ def test_complete():
 
 def test_licences():
     """the terms of every library that is in it are in it"""
-    with gzip.open(IMAGE + "/usr/share/doc/copyright.gz", "rt") as f:
+    with lzma.open(IMAGE + "/usr/share/doc/copyright.xz", "rt") as f:
         text = f.read()
     assert "Apache License" in text
     packages = re.findall(r"^==== (\S+)$", text, re.M)

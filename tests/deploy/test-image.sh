@@ -9,7 +9,7 @@ PATH=$PATH:/usr/sbin:/sbin
 [ -z "${SAN:-}" ] || skip 'an image is of a release build'
 [ "$(id -u)" = 0 ] || skip 'not root'
 python3 -c 'import yaml' 2>/dev/null || skip 'no python3 with yaml'
-for tool in setcap nsenter strip; do
+for tool in setcap nsenter strip xz; do
 	command -v $tool >/dev/null || skip "no $tool"
 done
 unshare --mount --pid --fork true 2>/dev/null || skip 'no mount and process namespaces'
