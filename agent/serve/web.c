@@ -84,7 +84,7 @@ static void client_last(struct web_client *c)
 /* From now on, unless it runs already. */
 static void limit_answer(struct web_client *c)
 {
-	const struct timeval tv = to_timeval(WEB_ANSWER_TIME);
+	const struct timeval tv = to_timeval(c->web->o.answer_time);
 
 	if (!evtimer_pending(c->last, NULL))
 		(void)evtimer_add(c->last, &tv);

@@ -60,6 +60,7 @@ struct web_opts {
 	/* Must answer by web_reply or web_stream, or put off by web_defer, before it returns. */
 	void (*request)(void *ctx, struct web_client *c, const struct web_request *r);
 	void *ctx;
+	nsec_t answer_time; /* 0: WEB_ANSWER_TIME */
 };
 /* 0 or -ENOMEM. The process ignores SIGPIPE from here on. */
 int web_new(const struct web_opts *o, struct web **ret);

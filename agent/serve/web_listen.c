@@ -135,6 +135,8 @@ int web_new(const struct web_opts *o, struct web **ret)
 		return -ENOMEM;
 	(void)signal(SIGPIPE, SIG_IGN); /* libevent writes without MSG_NOSIGNAL */
 	h->o = *o;
+	if (!h->o.answer_time)
+		h->o.answer_time = WEB_ANSWER_TIME;
 	h->accept_again = evtimer_new(o->base, on_accept_again, h);
 	if (!h->accept_again) {
 		free(h);
