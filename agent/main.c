@@ -18,6 +18,7 @@
 #include "cli/cmd_search.h"
 #include "cli/cmd_sinks.h"
 #include "cli/cmd_status.h"
+#include "cli/cmd_top.h"
 #include "cli/cmd_version.h"
 #include "cli/cmd_whois.h"
 #include "cli/cmd_workloads.h"
@@ -30,6 +31,7 @@ static const struct command commands[] = {
 	{"status", cmd_status, &cmd_status_options,
 	 "say whether the agent works, if not why, and what to do"},
 	{"flows", cmd_flows, &cmd_flows_options, "show the flows that the agent of this node sees"},
+	{"top", cmd_top, &cmd_top_options, "show the traffic between workloads, live"},
 	{"pods", cmd_pods, &cmd_pods_options, "show the pods that the agent knows"},
 	{"workloads", cmd_workloads, &cmd_workloads_options, "show the workloads behind them"},
 	{"whois", cmd_whois, &cmd_whois_options,

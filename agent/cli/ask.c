@@ -116,7 +116,7 @@ static int make_request(const struct ask_where *w, const char *target, struct bu
 int ask_open(const struct ask_where *w, const char *target, bool endless, struct ask *ret,
 	     struct buf *ret_error)
 {
-	_ask_ struct ask a = {.fd = -1, .in = {.max = IN_MAX}};
+	_ask_ struct ask a = {.fd = -1, .stop = w->stop, .in = {.max = IN_MAX}};
 	_buf_ struct buf request = {.max = HEAD_MAX};
 	int r = make_request(w, target, &request, ret_error);
 

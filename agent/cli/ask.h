@@ -12,6 +12,7 @@
 #include "serve/serve.h"
 
 #include <jansson.h>
+#include <signal.h>
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,6 +24,9 @@ struct ask_where {
 	const char *server; /* URL; NULL: the socket */
 	const char *token_file, *ca_file;
 	const char *hint; /* what else may be done when nobody answers; NULL: nothing */
+	/* Set by a signal: who waits gives up with -EINTR, and that it waits is not shown, for the
+	 * terminal is the command's own. NULL: none. */
+	const volatile sig_atomic_t *stop;
 };
 
 /* The options about it, of a command whose struct has a `member` of that type. */
@@ -61,6 +65,7 @@ struct ask {
 	bool chunked, whole; /* whole: the body has come to its end */
 	bool in_chunk;
 	bool endless;
+	const volatile sig_atomic_t *stop; /* as ask_where */
 	uint64_t left; /* bytes of this chunk, or of the body; UINT64_MAX: up to the end */
 	uint64_t got;  /* bytes read */
 	struct buf in; /* read and not yet taken apart */

@@ -237,6 +237,12 @@ int ask_send(struct ask *a, struct str s)
 	return 0;
 }
 
+static void show_wait(struct ask *a)
+{
+	if (!a->endless && !a->stop)
+		progress_tell(&a->progress, "waiting for the agent", a->got);
+}
+
 static int wait_readable(struct ask *a)
 {
 	struct pollfd p = {.fd = a->fd, .events = POLLIN};
@@ -248,11 +254,13 @@ static int wait_readable(struct ask *a)
 	while ((n = poll(&p, 1, LOOK_MS)) <= 0) {
 		if (n < 0 && errno != EINTR)
 			return -errno;
+		if (a->stop && *a->stop)
+			return -EINTR;
 		if (a->endless)
 			continue;
 		if (clock_mono() - begun > ASK_PATIENCE_S * NSEC_PER_SEC)
 			return -ETIMEDOUT;
-		progress_tell(&a->progress, "waiting for the agent", a->got);
+		show_wait(a);
 	}
 	return 0;
 }
@@ -281,8 +289,7 @@ int ask_receive(struct ask *a, char *room, size_t n)
 		r = receive(a, room, n);
 	if (r > 0) {
 		a->got += (uint64_t)r;
-		if (!a->endless)
-			progress_tell(&a->progress, "waiting for the agent", a->got);
+		show_wait(a);
 	}
 	return r;
 }

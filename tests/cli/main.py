@@ -12,6 +12,7 @@ import time
 import parts_broken as broken
 import parts_tables as tables
 import parts_texts as texts
+import parts_top as top
 from setting import Checks, Rig
 
 PARTS = {
@@ -23,6 +24,9 @@ PARTS = {
     "broken": broken.broken,
     "slow": broken.slow,
     "server": broken.server,
+    "top": top.tables,
+    "top-keys": top.keys,
+    "top-ends": top.given_back,
     "completion": texts.completion,
     "manual": texts.manual,
     "installed": texts.installed,

@@ -21,7 +21,8 @@ class Bad:
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.path)
         self.listener.listen(16)
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
 
     def serve(self):
         while True:
@@ -39,6 +40,8 @@ class Bad:
 
     def close(self):
         self.over.set()
+        self.listener.shutdown(socket.SHUT_RDWR)    # wakes who accepts
+        self.thread.join()
         self.listener.close()
 
 

@@ -73,7 +73,7 @@ class Terminal:
 
     def run(self, *args, env=""):
         """Begins it. The window stays when it has ended, and says with which code."""
-        line = "env %s %s; echo \"[ended $?]\"; exec sleep 1000" % (
+        line = "trap : INT; env %s %s; echo \"[ended $?]\"; exec sleep 1000" % (
             env, " ".join(shlex.quote(a) for a in [self.rig.bin("kindred"), *args]))
         self.tmux("new-session", "-d", "-x", str(self.width), "-y", str(self.height),
                   "sh", "-c", line)
