@@ -155,16 +155,20 @@ static void dead_unlink(struct inventory *v, place_id id)
 	v->places.n_dead--;
 }
 
+/* Each address once, however often it had it: a growing index takes what is equal apart. */
 static void index_addrs(struct inventory *v, place_id id, bool add)
 {
 	const struct place_rec *p = at(v, id);
 
 	for (uint32_t i = 0; i < p->n_addrs; i++) {
 		uint32_t h = store_addr_hash(v, &p->addrs[i].ip);
+		bool again = false;
 
-		if (add)
+		for (uint32_t k = 0; k < i && !again; k++)
+			again = addr_eq(&p->addrs[k].ip, &p->addrs[i].ip);
+		if (!again && add)
 			(void)index_put(&v->places.by_address, h, id); /* room was reserved */
-		else
+		else if (!again)
 			index_del(&v->places.by_address, h, id);
 	}
 }
@@ -462,20 +466,18 @@ uint32_t inventory_place_claims(const struct inventory *v, const struct addr *ip
 				struct inv_claim *ret, uint32_t max)
 {
 	uint32_t walk, n = 0, h = store_addr_hash(v, ip);
-	place_id last = 0;
 
 	for (place_id id = index_first(&v->places.by_address, h, &walk); id;
 	     id = index_next(&v->places.by_address, h, &walk)) {
 		const struct place_rec *p = at(v, id);
 
-		for (uint32_t i = 0; id != last && i < p->n_addrs; i++) {
+		for (uint32_t i = 0; i < p->n_addrs; i++) {
 			if (!addr_eq(&p->addrs[i].ip, ip))
 				continue;
 			if (n < max)
 				ret[n] = claim_of(p, id, i);
 			n++;
 		}
-		last = id;
 	}
 	return n;
 }

@@ -129,6 +129,29 @@ static void a_service_comes_changes_and_goes(void **state)
 	expect_claims("192.0.2.7", "");
 }
 
+/* Two that had an address twice each, many times over: as the index grows, what lay around its end
+ * comes apart, and one thing's entries stand on both sides of another's. */
+static void what_was_had_twice_is_told_once(void **state)
+{
+	char a[32], b[32];
+	struct inv_claim c[8];
+	struct addr at;
+
+	(void)state;
+	for (unsigned int i = 0; i < 2000; i++) {
+		(void)snprintf(a, sizeof(a), "10.%u.%u.%u", i / 2 / 250, i / 2 % 250, 1U);
+		(void)snprintf(b, sizeof(b), "10.%u.%u.%u", 100 + i / 250, i % 250, 1U);
+		assert_int_equal(apply(i, KIND_SERVICE, "web", a, NULL, 1 * SEC), 0);
+		assert_int_equal(apply(i, KIND_SERVICE, "web", b, NULL, 2 * SEC), 0);
+		assert_int_equal(apply(i, KIND_SERVICE, "web", a, NULL, 3 * SEC), 0);
+	}
+	for (unsigned int i = 0; i < 1000; i++) {
+		(void)snprintf(a, sizeof(a), "10.%u.%u.%u", i / 250, i % 250, 1U);
+		at = ip(a);
+		assert_int_equal(inventory_place_claims(v, &at, c, 8), 4);
+	}
+}
+
 static void lists_sweep_their_own(void **state)
 {
 	struct inv_place_view p;
@@ -440,6 +463,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_changes_makes_an_edition, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_service_comes_changes_and_goes, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_had_twice_is_told_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(lists_sweep_their_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(too_many_addresses_and_no_uid, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_dead_are_bounded, setup, teardown),
