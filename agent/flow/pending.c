@@ -164,8 +164,8 @@ static bool worth_waiting(const struct flows *f, const struct flow_rec *r, nsec_
 		return true;
 	if (remote_until(f, r) <= now || end_at(f, r->remote)->known_by == KNOWN_CGROUP)
 		return false;
-	if (r->twin)
-		return !(flow_rec(f, r->twin)->flags & FLOW_F_RELEASED);
+	if (r->twin && !(flow_rec(f, r->twin)->flags & FLOW_F_RELEASED))
+		return true;
 	return !remote_known(f, r) &&
 	       (end_at(f, r->remote)->why == UNKNOWN_PENDING || is_loopback(&r->raddr));
 }

@@ -455,6 +455,26 @@ static void the_twin_gets_a_better_name(void **state)
 	expect(5432, "cgroup:Deployment/db", "cgroup:Pod/web");
 }
 
+/* Its socket is on this kernel, and its pod is another node's: its address says who it is. */
+static void a_twin_without_a_name(void **state)
+{
+	struct abi_tcp t;
+
+	(void)state;
+	assert_int_equal(pod(1, "web", "10.1.0.1", CID1), 0);
+	assert_int_equal(pod(9, "far", "10.1.0.9", NULL), 0);
+	(void)open_conn(&(struct conn){CG_DB_C, "10.1.0.9", "10.0.0.1", 999, 80, ABI_DIR_OUT});
+	pass(32 * SEC); /* nobody will tell of this container */
+	t = open_conn(&(struct conn){CG_WEB_C, "10.1.0.1", "10.1.0.9", 1001, 80, ABI_DIR_OUT});
+	(void)open_conn(&(struct conn){CG_DB_C, "10.1.0.9", "10.1.0.1", 80, 1001, ABI_DIR_IN});
+	run();
+	w.now += SEC / 100;
+	close_conn(t);
+	pass(2 * SEC);
+	expect(80, "no_pod", "cgroup:Pod/web");
+	expect(1001, "cgroup:Pod/web", "address:Pod/far");
+}
+
 /* The remote end is known by its address when a second has passed; a short flow waits for that. */
 static void short_flows_get_their_remote_end(void **state)
 {
@@ -710,6 +730,7 @@ int main(void)
 		TEST(given_up_once_is_not_waited_for),
 		TEST(the_twin_names_the_remote_end),
 		TEST(the_twin_gets_a_better_name),
+		TEST(a_twin_without_a_name),
 		TEST(short_flows_get_their_remote_end),
 		TEST(an_address_told_of_after_the_first_connection),
 		TEST(loopback_without_a_twin),
