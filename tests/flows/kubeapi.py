@@ -27,7 +27,7 @@ def uid_of(kind, name):
 
 
 def pod_object(pod):
-    status = {"phase": pod.phase, "hostIP": NODE4}
+    status = {"phase": pod.phase, "hostIP": pod.host_ip}
     if pod.ip4:
         status.update(podIP=pod.ip4, podIPs=[{"ip": pod.ip4}, {"ip": pod.ip6}])
     runtime = {"crio": "cri-o"}.get(pod.style, "docker" if "docker" in pod.style else "containerd")
@@ -57,10 +57,10 @@ def replicaset_object(ns, name):
                                                  uid_of("Deployment", deployment))}}
 
 
-def node_object(name):
+def node_object(name, ip4=NODE4, ip6=NODE6):
     return {"metadata": {"name": name, "uid": uid_of("Node", name), "labels": {}},
-            "spec": {}, "status": {"addresses": [{"type": "InternalIP", "address": NODE4},
-                                                 {"type": "InternalIP", "address": NODE6},
+            "spec": {}, "status": {"addresses": [{"type": "InternalIP", "address": ip4},
+                                                 {"type": "InternalIP", "address": ip6},
                                                  {"type": "Hostname", "address": name}]}}
 
 
@@ -71,7 +71,7 @@ class KubeApi:
         self.objects = {p: {} for p in KINDS}       # path -> (ns, name) -> object
         self.events = []                            # (version, path, type, object)
         self.closed = False
-        self.requests = []
+        self.requests = []                          # (who, by the address it comes from; path)
         self.set("/api/v1/nodes", node_object(node))
         api = self
 
@@ -84,9 +84,9 @@ class KubeApi:
             def do_GET(self):
                 api.serve(self)
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = ThreadingHTTPServer(("", 0), Handler)
         self.server.daemon_threads = True
-        self.url = "http://127.0.0.1:%d" % self.server.server_port
+        self.url = self.url_at("127.0.0.1")
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self):
@@ -95,6 +95,9 @@ class KubeApi:
             self.cond.notify_all()
         self.server.shutdown()
         self.server.server_close()
+
+    def url_at(self, address):
+        return "http://%s:%d" % (address, self.server.server_port)
 
     # -- what the test says
 
@@ -136,7 +139,7 @@ class KubeApi:
         url = urllib.parse.urlsplit(h.path)
         query = {k: v[0] for k, v in urllib.parse.parse_qs(url.query).items()}
         with self.cond:
-            self.requests.append(h.path)
+            self.requests.append((h.client_address[0], h.path))
         if url.path in KINDS:
             pick = dict(p.split("=", 1) for p in query.get("fieldSelector", "").split(",") if "=" in p)
             if query.get("watch") in ("1", "true"):

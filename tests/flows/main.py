@@ -1,7 +1,7 @@
 """Flows against real kernel events: programs of known deeds in pods of known names, and an agent
 with one tier's capabilities that has to say the same. tests/flows/README.md has the plan.
 
-    test-flows.sh [PART...]       PART: full, trace, none, hybrid
+    test-flows.sh [PART...]       PART: full, trace, none, hybrid, nodes
 
 Runs in a network and a mount namespace of its own (test-flows.sh makes them)."""
 
@@ -16,6 +16,7 @@ import tempfile
 import time
 
 import parts_nat as nat
+import parts_nodes as across
 import parts_other as other
 import parts_tcp as tcp
 from programs import TIERS
@@ -180,11 +181,34 @@ def none(rig, part, short):
     rig.checks.test("the agent ends with exit code 0", rig.agent.stop() == 0)
 
 
+def nodes(rig, part, short):
+    """Two nodes, whose agents know each other's pods by the collector's feed alone."""
+    del short
+    if not shutil.which("openssl"):
+        rig.checks.skip("nodes", "no openssl (cannot run here)")
+        return
+    pair = across.Pair(rig, rig.v2)
+    try:
+        pods, first = across.make_pods(pair), across.holder(pair, 0)
+        part("TCP across", across.tcp, pair, pods)
+        part("UDP across", across.udp, pair, pods)
+        part("a Service across", across.service, pair, pods)
+        part("node addresses", across.node_address, pair, pods)
+        part("reuse across", across.reuse, pair, pods, first)
+        part("both ends are named", pair.settle)
+        rig.checks.test("agents ask for their own node's pods alone", across.asked_for(pair))
+        rig.checks.test("both agents end with exit code 0", across.ended_well(pair))
+    finally:
+        left = pair.close()
+        rig.checks.test("nothing is left of node 2", left)
+
+
 PARTS = {   # name: script, tier, hierarchies that pods are in, what --cgroup-root shows
     "full": (full, "full", "v2", "v2"),
     "trace": (trace, "trace", "v2", "v2"),
     "none": (none, "none", "v2", "v2"),
     "hybrid": (hybrid, "full", "v1", "both"),
+    "nodes": (nodes, "full", "v2", "v2"),
 }
 
 

@@ -170,7 +170,9 @@ class Reducer:
 class Agent:
     """`kindred agent` as nobody, with exactly one tier's capabilities."""
 
-    def __init__(self, kindred, work, name, tier):
+    def __init__(self, kindred, work, name, tier, enter=()):
+        """`enter`: the command that goes into its node's network."""
+        self.enter = list(enter)
         self.work = "%s/%s" % (work, name)
         os.mkdir(self.work)
         os.chmod(self.work, 0o777)
@@ -188,6 +190,7 @@ class Agent:
         self.n += 1
         with open("%s/log.%d" % (self.work, self.n), "wb") as log:
             self.proc = subprocess.Popen(
+                self.enter +
                 ["setpriv", "--reuid=" + NOBODY, "--regid=" + NOBODY, "--clear-groups",
                  "--inh-caps=" + caps, "--ambient-caps=" + caps, "--bounding-set=" + caps,
                  self.kindred, "agent", "--flows-out", "jsonl:" + self.flows.path,

@@ -47,9 +47,13 @@ class Checks:
 
 
 class Rig:
-    def __init__(self, checks, programs, work, name, tier, hierarchies, cgroup_root):
-        self.checks, self.name, self.tier = checks, name, tier
+    """A node with all that there is in a cluster; or, `beside` another rig, a second one, which has
+    neither an API server nor a reducer of its own."""
+
+    def __init__(self, checks, programs, work, name, tier, hierarchies, cgroup_root, beside=None):
+        self.checks, self.name, self.tier, self.beside = checks, name, tier, beside
         self.world = self.api = self.reducer = self.agent = self.actors = None
+        self.programs, self.work = programs, work
         self.cgroup_root = cgroup_root
         self.index, self.read = {}, 0       # flow key -> its events, in order
         self.over = {}                      # local address and port -> the last events of flows
@@ -57,21 +61,24 @@ class Rig:
         self.gone = set()                   # flows whose end the agent does not have
         checks.where = name
         try:
-            self.world = World(programs["actor"], hierarchies)
-            self.api = KubeApi()
-            self.reducer = Reducer(programs["kindred"], work)
-            self.reducer.start()
-            self.agent = Agent(programs["kindred"], work, name, tier)
+            self.world = World(programs["actor"], hierarchies, 2 if beside else 1)
+            self.api = beside.api if beside else KubeApi()
+            self.api_url = self.api.url
+            if not beside:
+                self.reducer = Reducer(programs["kindred"], work)
+                self.reducer.start()
+            self.agent = Agent(programs["kindred"], work, name, tier, self.world.enter)
             self.actors = Actors(programs["actor"], self.agent.work)
         except BaseException:
             self.close()
             raise
 
     def start_agent(self, scope="cluster", *more):
-        self.agent.start("--scope", scope, "--node-name", "n1", "--api-server", self.api.url,
+        self.agent.start("--scope", scope, "--node-name", self.world.name, "--api-server", self.api_url,
                          "--streaming-list", "off", "--encoding", "json", "--api-qps", "1000",
                          "--api-burst", "1000",
-                         "--intake-host", "127.0.0.1", "--intake-port", str(self.reducer.port),
+                         "--intake-host", "127.0.0.1",
+                         "--intake-port", str(self.reducer.port if self.reducer else 9),
                          "--cgroup-root", self.cgroup_root,
                          *(("--flows", "on") if "--flows" not in more else ()), *more)
         if not until(lambda: self.agent.proc.poll() is not None or self.ready(), 20):
@@ -87,7 +94,7 @@ class Rig:
 
     def close(self):
         left = []
-        for part in (self.actors, self.api):
+        for part in (self.actors, None if self.beside else self.api):
             if part:
                 part.close()
         if self.agent and self.agent.proc:
@@ -101,7 +108,7 @@ class Rig:
     # -- pods
 
     def pod(self, ns, name, owner=None, told=True, ip4=None, ip6=None, **more):
-        pod = self.world.add(Pod(ns, name, owner, **more), ip4, ip6)
+        pod = self.world.add(Pod(ns, name, owner, node=self.world.name, **more), ip4, ip6)
         if told:
             self.api.tell(pod)
         return pod

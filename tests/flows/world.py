@@ -1,5 +1,5 @@
-"""A node made of namespaces: pods with addresses behind veth pairs, routed by the namespace the test
-runs in, and their cgroups, named as each runtime names them. Everything is gone when it closes."""
+"""Nodes made of namespaces: pods with addresses behind veth pairs, routed by the node's namespace, and
+their cgroups, named as each runtime names them. Everything is gone when it closes."""
 
 import os
 import random
@@ -53,6 +53,17 @@ def cgroup_path(style, qos, key, cid):
     raise ValueError(style)
 
 
+def netns_of(process):
+    """None: the test's own."""
+    return "/proc/%s/ns/net" % (process.pid if process else "self")
+
+
+def end_pause(process):
+    process.stdin.close()
+    process.wait()
+    process.stdout.close()
+
+
 class Container:
     def __init__(self, name, kind="containers", inner=""):
         self.name, self.kind, self.inner = name, kind, inner
@@ -71,6 +82,7 @@ class Pod:
         self.uid = uid()
         self.hash = hex_id(32) if static else None
         self.phase = "Running"
+        self.host_ip = NODE4
         self.started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self.ip4 = self.ip6 = None
         self.index = 0
@@ -87,36 +99,52 @@ class Pod:
 
     @property
     def netns(self):
-        return "/proc/%d/ns/net" % self.pause.pid if self.pause else None
+        return netns_of(self.pause) if self.pause else None
 
 
 class World:
-    def __init__(self, actor, hierarchies):
+    """A node. The first one is the namespace that the test runs in; each other one has its own."""
+
+    def __init__(self, actor, hierarchies, number=1):
         """`hierarchies`: directories of mounted hierarchies; a process goes into all of them."""
-        self.actor = actor
-        self.top = ["%s/kindred-test-%d" % (h, os.getpid()) for h in hierarchies]
+        self.actor, self.number = actor, number
+        self.name = "n%d" % number
+        self.ip4, self.ip6 = "10.98.0.%d" % number, "fd00:98::%x" % number
+        self.top = ["%s/kindred-test-%d%s" % (h, os.getpid(), "-" + self.name if number > 1 else "")
+                    for h in hierarchies]
         self.made = []          # cgroup directories, in the order of making
         self.pods = []
-        self.spaces = {os.stat("/proc/self/ns/net").st_ino}     # network namespaces, past ones too
-        self.next = 2
+        self.next = ((number - 1) << 12) + 2
+        self.space = self.pause() if number > 1 else None
+        self.enter = ["nsenter", "--net=" + netns_of(self.space)] if self.space else []
+        self.spaces = {os.stat(netns_of(self.space)).st_ino}    # network namespaces, past ones too
         self._node()
 
+    def pause(self):
+        """A process in a network namespace of its own, which lasts as long."""
+        p = subprocess.Popen([self.actor, "pause"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        p.stdout.readline()
+        return p
+
+    def run(self, args, text=None, check=True):
+        """In the node's network."""
+        return run(self.enter + args, text, check)
+
     def _node(self):
-        for p, v in (("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1"),
-                     ("ipv4/conf/all/rp_filter", "0"), ("ipv4/conf/default/rp_filter", "0"),
-                     ("ipv4/ip_local_port_range", "15000 60999"),
-                     ("ipv6/conf/default/accept_dad", "0")):
-            with open("/proc/sys/net/" + p, "w", encoding="ascii") as f:
-                f.write(v)
+        self.run(["sh", "-e"], "".join("echo '%s' >/proc/sys/net/%s\n" % (v, p) for p, v in (
+            ("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1"),
+            ("ipv4/conf/all/rp_filter", "0"), ("ipv4/conf/default/rp_filter", "0"),
+            ("ipv4/ip_local_port_range", "15000 60999"),
+            ("ipv6/conf/default/accept_dad", "0"))))
         # Services have a route, so that a program of the node finds a source address.
-        run(["ip", "-batch", "-"], """link set lo up
+        self.run(["ip", "-batch", "-"], """link set lo up
             addr replace %(n4)s/32 dev lo
             addr replace %(n6)s/128 dev lo nodad
             route replace 10.96.0.0/16 dev lo src %(n4)s
             route replace fd00:96::/64 dev lo src %(n6)s
-            """ % {"n4": NODE4, "n6": NODE6})
+            """ % {"n4": self.ip4, "n6": self.ip6})
         # The namespace is the test's own; the part before this one may have left rules.
-        run(["nft", "-f", "-"], """
+        self.nft("""
             flush ruleset
             table ip nat { chain pre { type nat hook prerouting priority -100; };
                            chain out { type nat hook output priority -100; };
@@ -127,8 +155,24 @@ class World:
             table inet cut { chain way { type filter hook forward priority 0; }; }
             """)
 
+    def join(self, other):
+        """A cable to another node, and ways to it and its pods."""
+        run(["ip", "link", "add", "cable", "netns", str(other.space.pid), "type", "veth", "peer",
+             "name", "cable"])
+        for a, b in ((self, other), (other, self)):
+            a.run(["ip", "-batch", "-"], """addr add 10.97.0.%(a)d/24 dev cable
+                addr add fd00:97::%(a)x/64 dev cable nodad
+                link set cable up
+                """ % {"a": a.number})
+            a.run(["ip", "-batch", "-"], """route add %(n4)s/32 via 10.97.0.%(b)d src %(s4)s
+                route add %(n6)s/128 via fd00:97::%(b)x src %(s6)s
+                route add 10.99.%(p4)d.0/20 via 10.97.0.%(b)d src %(s4)s
+                route add fd00:99::%(p6)x/116 via fd00:97::%(b)x src %(s6)s
+                """ % {"n4": b.ip4, "n6": b.ip6, "s4": a.ip4, "s6": a.ip6, "b": b.number,
+                       "p4": (b.number - 1) << 4, "p6": (b.number - 1) << 12})
+
     def nft(self, text):
-        run(["nft", "-f", "-"], text)
+        self.run(["nft", "-f", "-"], text)
 
     # -- cgroups
 
@@ -175,12 +219,10 @@ class World:
         self.next += 1
         pod.ip4 = ip4 or "10.99.%d.%d" % (pod.index >> 8, pod.index & 255)
         pod.ip6 = ip6 or "fd00:99::%x" % pod.index
-        pod.pause = subprocess.Popen([self.actor, "pause"], stdin=subprocess.PIPE,
-                                     stdout=subprocess.PIPE)
-        pod.pause.stdout.readline()
+        pod.pause = self.pause()
         self.spaces.add(os.stat(pod.netns).st_ino)
         veth = "v%d" % pod.index
-        run(["ip", "-batch", "-"], """link add %(v)s type veth peer name eth0 netns %(p)d
+        self.run(["ip", "-batch", "-"], """link add %(v)s type veth peer name eth0 netns %(p)d
             addr add %(g4)s/32 dev %(v)s
             addr add %(g6)s/128 dev %(v)s nodad
             link set %(v)s up
@@ -201,24 +243,25 @@ class World:
     def end_netns(self, pod):
         """The pod's network is gone: a later pod may have its addresses."""
         if pod.pause:
-            run(["ip", "link", "del", "v%d" % pod.index], check=False)
-            pod.pause.stdin.close()
-            pod.pause.wait()
-            pod.pause.stdout.close()
+            self.run(["ip", "link", "del", "v%d" % pod.index], check=False)
+            end_pause(pod.pause)
             pod.pause = None
 
     def add(self, pod, ip4=None, ip6=None):
         self.make_cgroups(pod)
         if pod.host_network:
-            pod.ip4, pod.ip6 = NODE4, NODE6
+            pod.ip4, pod.ip6 = self.ip4, self.ip6
         else:
             self.make_netns(pod, ip4, ip6)
+        pod.host_ip = self.ip4
         self.pods.append(pod)
         return pod
 
     def close(self):
         for pod in self.pods:
             self.end_netns(pod)
+        if self.space:
+            end_pause(self.space)
         left = []
         for d in reversed(self.made):
             for _ in range(400):
