@@ -310,6 +310,8 @@ static int make_collect(struct agent_resources *r, struct buf *ret_error)
 	int e = fill_names(r, &o);
 
 	if (e == 0)
+		e = lists_paths(&r->lists, &c->field_selector, &o.field_selectors);
+	if (e == 0)
 		e = lists_indexes(&r->lists, &c->index, &o.indexes, &o.n_indexes, ret_error);
 	return e < 0 ? e : collect_new(&o, &r->collect, ret_error);
 }

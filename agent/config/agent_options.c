@@ -390,6 +390,11 @@ static const struct option_desc descs[] = {
 	{.flag = "--resource-selector", .type = OPTION_STRING, .arg = "SELECTOR",
 	 .def_words = "all objects", FIELD(resource_selector),
 	 .help = "Keep objects with these labels alone."},
+	{.flag = "--field-selector", .type = OPTION_LIST, .arg = "RESOURCE=JSONPATH=VALUE,...",
+	 .max = NAMES_MAX, .def_words = "all objects", FIELD(field_selector),
+	 .help = "Keep objects of a resource while this field has this value, such as "
+		 "ingresses=.spec.ingressClassName=public; all of them when several name one resource. "
+		 "The agent picks, not the API server. May be repeated."},
 	{.flag = "--metadata-only", .type = OPTION_LIST, .arg = "NAME,...", .max = NAMES_MAX,
 	 .ok = is_resource,
 	 .expect = "plural names, with their group or without (pods, deployments.apps)",

@@ -63,7 +63,8 @@ struct agent_config {
 	struct option_list metadata_only, whole, cache_resources;
 	nsec_t cache_ttl;
 	size_t store_max;
-	struct option_list index; /* RESOURCE=JSONPATH, cut at commas */
+	struct option_list field_selector; /* RESOURCE=JSONPATH=VALUE, cut at commas */
+	struct option_list index;	   /* RESOURCE=JSONPATH, cut at commas */
 	struct option_list ignore_fields;
 	bool keep_config_values, keep_env_values;
 	bool hold_initial;

@@ -305,6 +305,27 @@ static int check_index(const struct collect_index *x, struct buf *ret_error)
 	return r;
 }
 
+static int make_fields(struct collect *c, struct buf *ret_error)
+{
+	const struct collect_names *from = &c->o.field_selectors;
+	int r = 0;
+
+	if (!from->n)
+		return 0;
+	c->fields = calloc(from->n, sizeof(struct field_selector *));
+	if (!c->fields)
+		return -ENOMEM;
+	for (; r == 0 && c->n_fields < from->n; c->n_fields += r == 0) {
+		_buf_ struct buf words = {.max = 4096};
+
+		r = field_selector_new(from->v[c->n_fields], &c->fields[c->n_fields], &words);
+		if (r < 0 && words.n)
+			(void)buf_printf(ret_error, "--field-selector %.*s",
+					 STR_ARG(buf_str(&words)));
+	}
+	return r;
+}
+
 static int make_parts(struct collect *c, struct buf *ret_error)
 {
 	int r = catalog_new(&c->catalog);
@@ -313,6 +334,8 @@ static int make_parts(struct collect *c, struct buf *ret_error)
 		r = selector_new(c->o.resource_selector, &c->resource_selector, ret_error);
 	if (r == 0 && c->o.namespace_selector.n)
 		r = selector_new(c->o.namespace_selector, &c->namespace_selector, ret_error);
+	if (r == 0)
+		r = make_fields(c, ret_error);
 	for (uint32_t i = 0; r == 0 && i < c->o.n_indexes; i++)
 		r = check_index(&c->o.indexes[i], ret_error);
 	return r;
@@ -356,6 +379,9 @@ void collect_free(struct collect **cp)
 	free(c->taps);
 	free(c->namespaces);
 	catalog_free(&c->catalog);
+	for (uint32_t i = 0; i < c->n_fields; i++)
+		field_selector_free(&c->fields[i]);
+	free(c->fields);
 	selector_free(&c->resource_selector);
 	selector_free(&c->namespace_selector);
 	arena_done(&c->arena);

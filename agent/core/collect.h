@@ -57,7 +57,8 @@ struct collect_kind {	 /* borrowed until the next call that may change kinds */
 	const char *text; /* why, for people; "" when there is nothing to say */
 	uint32_t watches;
 	uint64_t objects; /* that came: items of lists and events */
-	uint64_t skipped; /* of excluded namespaces, other labels, or not to be kept (redact.h) */
+	uint64_t skipped; /* of excluded namespaces, other labels or fields, or not to be kept
+			     (redact.h) */
 	uint64_t bad[_COLLECT_BAD_MAX];
 };
 
@@ -109,6 +110,7 @@ struct collect_opts {
 	bool each_namespace;		 /* or: as Namespaces come and go */
 	struct str namespace_selector;	 /* those with these labels; implies each_namespace */
 	struct str resource_selector;	 /* objects with these labels */
+	struct collect_names field_selectors; /* and these fields (field_selector.h) */
 	const struct collect_index *indexes;
 	uint32_t n_indexes;
 	bool core_selects; /* the core's pods are not all pods: they need a watch of their own */
@@ -121,8 +123,8 @@ struct collect_opts {
 	void *ctx;
 };
 
-/* 0; -EINVAL with a sentence in ret_error (a selector, an index); -ENOMEM. Nothing is asked for
- * before the first tick. */
+/* 0; -EINVAL with a sentence in ret_error (a selector, a field, an index); -ENOMEM. Nothing is
+ * asked for before the first tick. */
 int collect_new(const struct collect_opts *o, struct collect **ret, struct buf *ret_error);
 /* After the client, before core, store and redact. Says nothing more. */
 void collect_free(struct collect **c);

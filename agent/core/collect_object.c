@@ -93,10 +93,22 @@ static bool picked(const struct cwatch *w, const struct tree *t)
 	return selector_match(w->kind->collect->resource_selector, tree_at(t, "metadata.labels"));
 }
 
+/* By fields the server is never asked. */
+static bool has_fields(const struct ckind *k, const struct tree *t)
+{
+	const struct collect *c = k->collect;
+
+	for (uint32_t i = 0; i < c->n_fields; i++)
+		if (field_selector_is_of(c->fields[i], k->pub.group, k->pub.plural) &&
+		    !field_selector_match(c->fields[i], t))
+			return false;
+	return true;
+}
+
 static int keep(struct cwatch *w, struct tree *t, const struct object *o, nsec_t now)
 {
 	struct ckind *k = w->kind;
-	int r = picked(w, t) ? clean(k, t) : 0;
+	int r = picked(w, t) && has_fields(k, t) ? clean(k, t) : 0;
 
 	if (r <= 0) {
 		k->pub.skipped += r == 0;

@@ -17,6 +17,7 @@
 
 #include "base/arena.h"
 #include "base/backoff.h"
+#include "core/field_selector.h"
 #include "core/selector.h"
 #include "kube/catalog.h"
 
@@ -73,6 +74,8 @@ struct discover {
 struct collect {
 	struct collect_opts o;
 	struct selector *resource_selector, *namespace_selector;
+	struct field_selector **fields; /* of o.field_selectors */
+	uint32_t n_fields;
 	struct catalog *catalog;
 	struct discover discover;
 	struct ckind **kinds;

@@ -31,28 +31,12 @@ static size_t key_bytes(struct str keys, size_t at)
 	return LENGTH + (p[0] | (size_t)p[1] << 8);
 }
 
-/* -ENOENT: the value is no key. */
-static int append_value(struct buf *keys, const struct tree *value)
-{
-	if (!value)
-		return -ENOENT;
-	switch (value->type) {
-	case TREE_STRING:
-	case TREE_NUMBER:
-		return put_key(keys, value->text);
-	case TREE_TRUE:
-		return put_key(keys, STR("true"));
-	case TREE_FALSE:
-		return put_key(keys, STR("false"));
-	default:
-		return -ENOENT;
-	}
-}
-
 int keys_of(const struct kind_rec *k, const struct tree *t, struct buf *keys)
 {
 	for (uint32_t i = 0; i < k->n_paths; i++) {
-		int r = append_value(keys, path_first(k->paths[i], t));
+		struct str value;
+		int r = tree_scalar(path_first(k->paths[i], t), &value) ? put_key(keys, value)
+									: -ENOENT;
 
 		if (r == 0)
 			continue;

@@ -369,6 +369,24 @@ struct str tree_text_at(const struct tree *t, const char *path)
 	return tree_text(tree_at(t, path));
 }
 
+bool tree_scalar(const struct tree *t, struct str *ret)
+{
+	switch (t ? t->type : TREE_NULL) {
+	case TREE_STRING:
+	case TREE_NUMBER:
+		*ret = t->text;
+		return true;
+	case TREE_TRUE:
+		*ret = STR("true");
+		return true;
+	case TREE_FALSE:
+		*ret = STR("false");
+		return true;
+	default:
+		return false;
+	}
+}
+
 bool tree_is_true(const struct tree *t)
 {
 	return t && t->type == TREE_TRUE;

@@ -52,6 +52,8 @@ const struct tree *tree_at(const struct tree *t, const char *path);
 /* Text of a string or number, else empty. */
 struct str tree_text(const struct tree *t);
 struct str tree_text_at(const struct tree *t, const char *path);
+/* False: it is no text, number or boolean. */
+bool tree_scalar(const struct tree *t, struct str *ret);
 bool tree_is_true(const struct tree *t);
 /* An integer, `otherwise` when there is none. */
 int64_t tree_int(const struct tree *t, int64_t otherwise);

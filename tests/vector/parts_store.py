@@ -24,11 +24,13 @@ def stores(rig):
                     "--index", "deployments=.metadata.namespace,.metadata.labels['app']",
                     "--index", "services=.spec.ports[0].port",
                     "--cache-resources", "statefulsets", "--cache-ttl", "2s",
+                    "--field-selector", "ingresses=.spec.ingressClassName=picked",
                     "--ignore-fields", ".metadata.annotations['example.com/noise'],.spec.replicas")
     r.until(lambda: re.search(r"resources: \d+ kinds.* synced", agent.log()))
     kinds(rig, agent, api)
     indexes(rig, agent, api)
     ignored(rig, agent, api)
+    fields(rig, agent, api)
     cached(rig, agent, api)
     rig.checks.test("the agent ends with exit code 0", agent.end(r.signal.SIGTERM) == 0)
 
@@ -101,6 +103,25 @@ def ignored(rig, agent, api):
                     "replicas" not in o["spec"] or [o])
 
 
+def fields(rig, agent, api):
+    """An object is there while its field has the value, and its going is a deletion."""
+    def put(name):
+        api.put({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+                 "metadata": make.meta("door", "shop"), "spec": {"ingressClassName": name}})
+
+    path, answers = RESOURCES + "/ingresses/shop/door", []
+    deleted = kind(agent, "ingresses")["deleted"]
+    for name, status in (("picked", 200), ("other", 404), ("picked", 200)):
+        put(name)
+        r.until(lambda status=status: agent.raw(path)[0] == status)
+        answers.append(agent.raw(path)[0])
+    rig.checks.test("an object comes and goes with its field", answers == [200, 404, 200] or answers)
+    rig.checks.test("of the others there are none",
+                    names(agent.lines(RESOURCES + "/ingresses")) == ["door"])
+    rig.checks.test("its going is counted as a deletion",
+                    kind(agent, "ingresses")["deleted"] == deleted + 1)
+
+
 def cached(rig, agent, api):
     """Bodies are let go after a second, and read again when they are asked for."""
     rows = names(agent.lines(RESOURCES + "/statefulsets"))
@@ -131,6 +152,8 @@ def wrong(rig):
             ("--index", "services=.spec.ports[", "--index services", "["),
             ("--index", "services=.spec.ports[abc].x", "--index services", "abc].x"),
             ("--index", "services", "RESOURCE=JSONPATH", ""),
+            ("--field-selector", "pods=.spec", "RESOURCE=JSONPATH=VALUE", ""),
+            ("--field-selector", "pods=.spec.a[abc]=1", "--field-selector pods", "abc]"),
             ("--ignore-fields", ".spec['x", "--ignore-fields", "'x"),
             ("--resource-selector", "a in (b", "a in (b", "")):
         p = r.Process([rig.bin("kindred"), "agent", "--scope", "cluster", "--resources", "on",

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "core/field_selector.h"
 #include "tests/lib/torture.h"
 
 #include <errno.h>
@@ -612,6 +613,8 @@ static bool wanted(struct world *w, const struct object_of *o)
 		return false;
 	if (w->opts.resource_selector.n && strcmp(o->team, "a") != 0)
 		return false;
+	if (w->opts.field_selectors.n && o->resource == PODS && strcmp(o->team, "a") != 0)
+		return false;
 	if (!r->namespaced)
 		return true;
 	if (w->opts.namespaces.n)
@@ -1049,6 +1052,14 @@ static void test_options_that_are_refused(void **state)
 	static const struct {
 		const char *selector, *says;
 	} cases[] = {{"a in", "not understood"}, {"", ".spec["}};
+	static const struct {
+		struct str text;
+		const char *says;
+	} fields[] = {{STR("pods=.spec.a"), "must be RESOURCE=JSONPATH=VALUE"},
+		      {STR("pods"), "must be RESOURCE=JSONPATH=VALUE"},
+		      {STR("pods==a"), "must be RESOURCE=JSONPATH=VALUE"},
+		      {STR("pods=.spec[=a"), "must be RESOURCE=JSONPATH=VALUE"},
+		      {STR("pods=.spec..=a"), "--field-selector pods: "}};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -1062,6 +1073,60 @@ static void test_options_that_are_refused(void **state)
 		assert_non_null(memmem(error.p, error.n, cases[i].says, strlen(cases[i].says)));
 		world_free(w);
 	}
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		struct world *w = world_new();
+		_buf_ struct buf error = {.max = 2000};
+
+		w->opts.field_selectors = (struct collect_names){&fields[i].text, 1};
+		assert_int_equal(collect_new(&w->opts, &w->collect, &error), -EINVAL);
+		assert_non_null(memmem(error.p, error.n, fields[i].says, strlen(fields[i].says)));
+		world_free(w);
+	}
+}
+
+/* What a field's value is compared with, and where an expression ends. */
+static void test_fields(void **state)
+{
+	static const struct {
+		const char *text;
+		bool yes;
+	} cases[] = {
+		{"pods=.spec.a=x", true},
+		{"pods=.spec.a=y", false},
+		{"pods=.spec.n=3", true},
+		{"pods=.spec.yes=true", true},
+		{"pods=.spec.no=false", true},
+		{"pods=.spec.none=", false},
+		{"pods=.spec.empty=", true},
+		{"pods=.spec.null=", false},
+		{"pods=.spec.list=1", false},
+		{"pods=.spec.list[1]=2", true},
+		{"pods=.spec['a=b']=c=d", true},
+		{"pods=.spec.c[?(@.t==\"R\")].s=on", true},
+		{"pods=.spec.c[?(@.t=='Q')].s=on", false},
+	};
+	static const char json[] =
+		"{\"spec\":{\"a\":\"x\",\"n\":3,\"yes\":true,\"no\":false,\"empty\":\"\",\"null\":"
+		"null,"
+		"\"list\":[1,2],\"a=b\":\"c=d\",\"c\":[{\"t\":\"R\",\"s\":\"on\"}]}}";
+	struct arena a;
+	struct tree *t;
+
+	(void)state;
+	arena_init(&a, 1 << 16);
+	assert_int_equal(tree_parse(&a, str_of(json), &t), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct field_selector *s;
+		_buf_ struct buf error = {.max = 2000};
+
+		assert_int_equal(field_selector_new(str_of(cases[i].text), &s, &error), 0);
+		assert_true(field_selector_is_of(s, STR(""), STR("pods")));
+		assert_false(field_selector_is_of(s, STR("apps"), STR("deployments")));
+		if (field_selector_match(s, t) != cases[i].yes)
+			fail_msg("%s", cases[i].text);
+		field_selector_free(&s);
+	}
+	arena_done(&a);
 }
 
 /* ---- memory ------------------------------------------------------------------------------------
@@ -1203,6 +1268,7 @@ static void test_random(void **state)
 
 {
 	static const struct str two[] = {STR("shop"), STR("kube-system")};
+	static const struct str field = STR("pods=.metadata.labels['team']=a");
 
 	(void)state;
 	for (unsigned seed = 0; seed < 200; seed++) {
@@ -1212,7 +1278,7 @@ static void test_random(void **state)
 
 		rng_seed(&g, seed);
 		populate(w);
-		switch (seed % 5) {
+		switch (seed % 6) {
 		case 1:
 			w->opts.each_namespace = true;
 			break;
@@ -1221,6 +1287,9 @@ static void test_random(void **state)
 			break;
 		case 3:
 			w->opts.namespaces = (struct collect_names){two, 2};
+			break;
+		case 5:
+			w->opts.field_selectors = (struct collect_names){&field, 1};
 			break;
 		case 4:
 			w->opts.resource_selector = STR("team=a");
@@ -1261,6 +1330,7 @@ int main(void)
 		cmocka_unit_test(test_what_cannot_be_made),
 		cmocka_unit_test(test_resync),
 		cmocka_unit_test(test_options_that_are_refused),
+		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_without_memory),
 		cmocka_unit_test(test_random),
 	};
