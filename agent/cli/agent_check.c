@@ -166,8 +166,7 @@ static int check_otlp_files(struct check *k)
 
 	if (r == 0)
 		r = check_file(k, "--otlp-headers-file", c->otlp_headers_file, headers_text_wrong);
-	return r < 0 ? r
-		     : check_file(k, "--otlp-ca-file", c->otlp_ca_file, pem_check_authorities);
+	return r < 0 ? r : check_file(k, "--otlp-ca-file", c->otlp_ca_file, pem_check_authorities);
 }
 
 static int check_pair(struct check *k, const char *option, const char *cert, const char *key)
