@@ -1,6 +1,6 @@
-"""The edges that objects make, found by another program than the agent: reads the agent's event stream
-(whole objects) and its graph (JSON lines), derives the edges of what lives at the end of the one, and
-compares them with the other.
+"""The edges that objects make and the properties of containers, found by another program than the agent:
+reads the agent's event stream (whole objects) and its graph (JSON lines), derives the edges of what lives
+at the end of the one, and compares them with the other.
 
     edges.py EVENTS.jsonl GRAPH.jsonl
 """
@@ -192,13 +192,46 @@ class Object:
         return self.edges
 
 
+PROPS = {"image": "image", "image_pull_policy": "imagePullPolicy", "working_dir": "workingDir",
+         "restart_policy": "restartPolicy", "termination_message_path": "terminationMessagePath",
+         "termination_message_policy": "terminationMessagePolicy", "stdin": "stdin", "stdin_once": "stdinOnce",
+         "tty": "tty", "command": "command", "args": "args", "env": "env", "env_from": "envFrom", "ports": "ports",
+         "resources": "resources", "resize_policy": "resizePolicy", "security_context": "securityContext",
+         "lifecycle": "lifecycle", "liveness_probe": "livenessProbe", "readiness_probe": "readinessProbe",
+         "startup_probe": "startupProbe", "volume_devices": "volumeDevices", "volume_mounts": "volumeMounts"}
+IN_TEXTS = set(PROPS) - set(list(PROPS)[:11])     # as JSON
+
+
+def containers(o):
+    """Properties of a pod's containers, by node."""
+    out = {}
+    for which in ("container", "initContainer", "ephemeralContainer"):
+        for c in o.o.get("spec", {}).get(which + "s", ()) if o.kind == "Pod" else ():
+            props = {k: c[v] for k, v in PROPS.items() if v in c and c[v] not in ("", [], {}, None)}
+            out[key("Container", "", o.ns, f"{o.name}/{c['name']}")] = dict(props, type=which)
+    return out
+
+
+def told(nodes):
+    """The same of the graph's line. What is longer than a property may be is left out there."""
+    return {n["node"]: {k: json.loads(v) if k in IN_TEXTS else v for k, v in n["props"].items()}
+            for n in nodes if n["node"].startswith("Container/")}
+
+
+def differ(has, wants):
+    """Values that are not the same, and those that are too long to be told."""
+    pairs = [(n, k, has.get(n, {}).get(k), wants.get(n, {}).get(k)) for n in has | wants
+             for k in has.get(n, {}) | wants.get(n, {})]
+    return [p for p in pairs if p[2] != p[3] and (p[2] is not None or len(json.dumps(p[3])) < 4096)]
+
+
 def lines(path):
     with open(path, encoding="utf-8") as f:
         return [json.loads(x) for x in f]
 
 
 def main():
-    live, graph = {}, {}
+    live, graph, parts = {}, {}, {}
     for m in lines(sys.argv[1]):
         o = Object(m["object"])
         if m["action"] == "Deleted":
@@ -211,16 +244,19 @@ def main():
             continue
         graph[m["object"]] = {(e["type"], e["from"], e["to"] + (" " + e["selector"] if "selector" in e else ""))
                               for e in m["edges"]}
+        parts[m["object"]] = told(m["nodes"])
     bad = [f"{k}: only in one" for k in set(live) ^ set(graph)]
-    edges = 0
+    edges, props = 0, 0
     for k in sorted(set(live) & set(graph)):
         want = live[k].all()
         edges += len(want)
+        props += sum(map(len, containers(live[k]).values()))
         bad += [f"{k}: missing {e}" for e in want - graph[k]] + [f"{k}: too many {e}" for e in graph[k] - want]
+        bad += [f"{k}: {n}: {p} is {is_!r}, not {want_!r}" for n, p, is_, want_ in differ(parts[k], containers(live[k]))]
     for b in bad[:20]:
         print("FAILED", b)
-    print(f"{len(live)} objects, {edges} edges")
-    sys.exit(1 if bad or edges < 500 else 0)
+    print(f"{len(live)} objects, {edges} edges, {props} properties of containers")
+    sys.exit(1 if bad or edges < 500 or props < 500 else 0)
 
 
 main()

@@ -7,6 +7,8 @@
 #include "base/buf.h"
 #include "sink/graph/edges.h"
 
+struct json_out;
+
 struct maker {
 	struct arena *a;
 	const struct tree *object;
@@ -48,3 +50,6 @@ struct graph_ref ref_named(const struct maker *m, const char *group, const char 
 /* What the kind of the object adds (edges_kinds.c, edges_pod.c). */
 void make_by_kind(struct maker *m);
 void make_pod(struct maker *m);
+/* Members of a container's properties; at most 512 KiB. `type` as in "initContainer". Failures
+ * stay in `j`. */
+void container_props(struct json_out *j, const struct tree *container, const char *type);

@@ -9,7 +9,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define MAX_PROPS 4096
+#define MAX_PROPS     4096	    /* bytes; with more of them a node or an edge has none */
+#define MAX_CONTAINER (512UL << 10) /* all that container_props can make */
 
 static struct graph_ref part(struct maker *m, const char *kind, struct str name)
 {
@@ -34,8 +35,12 @@ static struct graph_ref part(struct maker *m, const char *kind, struct str name)
 static void end_props(struct maker *m, struct json_out *j)
 {
 	json_close(j, '{');
+	if (j->r == -EMSGSIZE) {
+		buf_reset(j->out);
+		j->r = buf_append_str(j->out, STR("{}"));
+	}
 	if (j->r < 0 && m->r == 0)
-		m->r = j->r == -EMSGSIZE ? 0 : j->r;
+		m->r = j->r;
 }
 
 /* The name of an image as it is kept: nothing left out, so that one image has one name. */
@@ -120,12 +125,9 @@ static void container(struct maker *m, const struct tree *c, const char *type, c
 	_buf_ struct buf props;
 	struct json_out j = {.out = &props};
 
-	buf_init(&props, MAX_PROPS);
+	buf_init(&props, MAX_CONTAINER);
 	json_open(&j, NULL, '{');
-	json_text(&j, "type", str_of(type));
-	json_some(&j, "image", image);
-	json_some(&j, "image_pull_policy", tree_text(tree_get(c, "imagePullPolicy")));
-	json_some(&j, "working_dir", tree_text(tree_get(c, "workingDir")));
+	container_props(&j, c, type);
 	end_props(m, &j);
 	make_part(m, ref, &props);
 	make_edge(m, GRAPH_HAS_CONTAINER, NULL, ref, (struct str){0}, (struct str){0});

@@ -57,6 +57,8 @@ static void container(struct state *s, const struct tree *c)
 		json_some(s->j, "exit_code", tree_text(tree_get(which, "exitCode")));
 	json_u64(s->j, "restarts", restarts > 0 ? (uint64_t)restarts : 0);
 	json_bool(s->j, "ready", tree_is_true(tree_get(c, "ready")));
+	if (tree_get(c, "started"))
+		json_bool(s->j, "started", tree_is_true(tree_get(c, "started")));
 	json_close(s->j, '{');
 	passed_at(s, tree_get(which, "startedAt"));
 	passed_at(s, tree_get(which, "finishedAt"));

@@ -169,6 +169,74 @@ static void pods(void **state)
 		"RUNS_ON Pod/pay/p -> Node//w1\n");
 }
 
+/* The properties of the node of this name; empty when there is none. */
+static struct str props_of(struct arena *a, struct str json, const char *name)
+{
+	struct graph_set s;
+	struct tree *t;
+
+	assert_int_equal(tree_parse(a, json, &t), 0);
+	assert_int_equal(edges_of(t, a, &s), 0);
+	for (uint32_t i = 0; i < s.n_nodes; i++)
+		if (str_eq(s.nodes[i].ref.name, str_of(name)))
+			return s.nodes[i].props;
+	return (struct str){0};
+}
+
+static void containers(void **state)
+{
+	static const char pod[] = "{\"apiVersion\":\"v1\",\"kind\":\"Pod\"," META(
+		"p") ",\"spec\":{\"containers\":[{\"name\":\"app\",\"image\":\"gw:1\","
+		     "\"imagePullPolicy\":\"Always\",\"tty\":true,\"stdin\":false,"
+		     "\"command\":[\"/gw\"],\"args\":[\"-v\",\"2\"],\"env\":[{"
+		     "\"name\":\"PW\",\"valueFrom\":{\"secretKeyRef\":{\"name\":\"db\"}}}],"
+		     "\"ports\":[{\"containerPort\":80}],\"resources\":{},\"lifecycle\":null,"
+		     "\"livenessProbe\":{\"httpGet\":{\"path\":\"/\"}}}],\"initContainers\":["
+		     "{\"name\":\"i\",\"restartPolicy\":\"Always\"}]}}";
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, ARENA_MAX);
+	assert_true(str_eq(
+		props_of(&a, STR(pod), "p/app"),
+		STR("{\"type\":\"container\",\"image\":\"gw:1\",\"image_pull_policy\":\"Always\","
+		    "\"stdin\":false,\"tty\":true,\"command\":[\"/gw\"],\"args\":[\"-v\",\"2\"],"
+		    "\"env\":\"[{\\\"name\\\":\\\"PW\\\",\\\"valueFrom\\\":{\\\"secretKeyRef\\\":{"
+		    "\\\"name\\\":\\\"db\\\"}}}]\",\"ports\":\"[{\\\"containerPort\\\":80}]\","
+		    "\"liveness_probe\":\"{\\\"httpGet\\\":{\\\"path\\\":\\\"/\\\"}}\"}")));
+	assert_true(str_eq(props_of(&a, STR(pod), "p/i"),
+			   STR("{\"type\":\"initContainer\",\"restart_policy\":\"Always\"}")));
+	arena_done(&a);
+}
+
+/* What is too long is left out, and the rest is JSON all the same. */
+static void long_properties(void **state)
+{
+	_buf_ struct buf b;
+	struct str props;
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, ARENA_MAX);
+	buf_init(&b, ARENA_MAX);
+	put(&b, STR("{\"apiVersion\":\"v1\",\"kind\":\"Pod\"," META(
+			"p") ",\"spec\":{\"containers\":[{\"name\":\"app\",\"tty\":true,"
+			     "\"image\":\""));
+	for (int i = 0; i < 5000; i++)
+		put(&b, STR("x"));
+	put(&b, STR("\",\"args\":[\"y\",\""));
+	for (int i = 0; i < 5000; i++)
+		put(&b, STR("y"));
+	put(&b, STR("\"]}],\"volumes\":[{\"name\":\"v\",\""));
+	for (int i = 0; i < 5000; i++)
+		put(&b, STR("z"));
+	put(&b, STR("\":{}}]}}"));
+	props = props_of(&a, buf_str(&b), "p/app");
+	assert_true(str_eq(props, STR("{\"type\":\"container\",\"tty\":true}")));
+	assert_true(str_eq(props_of(&a, buf_str(&b), "p/v"), STR("{}")));
+	arena_done(&a);
+}
+
 static void network(void **state)
 {
 	(void)state;
@@ -465,7 +533,8 @@ static void short_of_memory(void **state)
 {
 	char json[] = "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\","
 		      "\"namespace\":\"n\",\"labels\":{\"a\":\"b\"}},\"spec\":{\"containers\":[{"
-		      "\"name\":\"a\",\"image\":\"b\",\"volumeMounts\":[{\"name\":\"v\"}]}],"
+		      "\"name\":\"a\",\"image\":\"b\",\"args\":[\"c\"],\"volumeMounts\":[{"
+		      "\"name\":\"v\"}]}],"
 		      "\"volumes\":[{\"name\":\"v\",\"secret\":{\"secretName\":\"s\"}}]}}";
 
 	(void)state;
@@ -476,6 +545,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(workloads),	   cmocka_unit_test(pods),
+		cmocka_unit_test(containers),	   cmocka_unit_test(long_properties),
 		cmocka_unit_test(network),	   cmocka_unit_test(others),
 		cmocka_unit_test(images),	   cmocka_unit_test(recorded_pods),
 		cmocka_unit_test(bad_objects),	   cmocka_unit_test(too_many_edges),
