@@ -373,6 +373,14 @@ static void dropped(void **state)
 		"\"kubectl.kubernetes.io/restartedAt\":\"x\"}}}}}");
 	becomes(&g, "{\"metadata\":{\"annotations\":{\"helm.sh/chart\":\"x\"},\"name\":\"a\"}}",
 		"{\"metadata\":{\"name\":\"a\"}}");
+	/* Prefixes: what only ends in one, or has none, stays. */
+	becomes(&g,
+		"{\"metadata\":{\"annotations\":{\"meta.helm.sh/release-name\":\"x\","
+		"\"control-plane.alpha.kubernetes.io/leader\":\"{}\",\"kubernetes.io/"
+		"config.seen\":\"x\",\"pv.kubernetes.io/bind-completed\":\"yes\","
+		"\"kubernetes.io\":\"x\",\"example.com/helm.sh\":\"x\"}}}",
+		"{\"metadata\":{\"annotations\":{\"pv.kubernetes.io/bind-completed\":\"yes\","
+		"\"kubernetes.io\":\"x\",\"example.com/helm.sh\":\"x\"}}}");
 	close_rig(&g);
 	open_rig(&g, &o);
 	becomes(&g, object,
