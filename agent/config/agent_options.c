@@ -642,7 +642,7 @@ static const struct option_desc descs[] = {
 		 "change."},
 	{.flag = "--peers-max", .type = OPTION_SIZE, .arg = "SIZE", .def = "64MiB", .min = MIB,
 	 .max = 64 * GIB, FIELD(peers_max),
-	 .help = "Most memory for what it tells: about 100 bytes a pod. A cluster that does not fit leaves "
+	 .help = "Most memory for what it tells: about 150 bytes a pod. A cluster that does not fit leaves "
 		 "remote ends unknown."},
 	{.flag = "--serve-peers", .type = OPTION_BOOL, .def = "false", FIELD(serve_peers),
 	 .help = "Tell agents of nodes who has which address, at --listen, while this agent leads; watch "

@@ -1,7 +1,7 @@
 /*
  * Who has and had which address in the whole cluster, as the feed told: pods, Services
  * and Nodes with the workloads behind them. The inventory's address index, without
- * the inventory: about 100 bytes a pod.
+ * the inventory: about 150 bytes a pod.
  *
  * Times are the sender's clock. A replica is a function of the records it was given;
  * after a failure it is to be cleared and filled anew.

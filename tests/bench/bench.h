@@ -20,3 +20,4 @@ void bench_tree(void);
 void bench_sqlite(void);
 void bench_graph(void);
 void bench_vector(void);
+void bench_peers(void);

@@ -16,6 +16,7 @@ static const struct {
 	{"ends", bench_ends},	  {"drain", bench_drain},	  {"flows", bench_flows},
 	{"udp", bench_udp},	  {"store", bench_store},	  {"tree", bench_tree},
 	{"graph", bench_graph},	  {"sqlite", bench_sqlite},	  {"vector", bench_vector},
+	{"peers", bench_peers},
 };
 
 int main(int argc, char **argv)
