@@ -7,6 +7,7 @@
 #include "http/http.h"
 #include "http/lookup.h"
 #include "kube/cred/cred.h"
+#include "kube/redact.h"
 #include "peers/peers.h"
 #include "serve/ready.h"
 #include "sink/metrics/prom.h"
@@ -16,8 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PATIENCE (30 * NSEC_PER_SEC) /* without a feed, before it is said */
-#define URL_MAX	 2048
+#define PATIENCE     (30 * NSEC_PER_SEC) /* without a feed, before it is said */
+#define URL_MAX	     2048
+#define REASON_BYTES 512
 
 struct agent_peers {
 	struct agent_peers_opts o;
@@ -37,6 +39,13 @@ static void turn(struct agent_peers *p);
 
 /* ---- what is said ---------------------------------------------------------------------------- */
 
+/* What a server said to the request: it may have repeated the token. */
+static const char *reason(const struct peers_status *s, char text[REASON_BYTES])
+{
+	redact_text(text, REASON_BYTES, str_of(s->error));
+	return text;
+}
+
 static void say_synced(struct agent_peers *p, const struct peers_status *s)
 {
 	log_info("peers: the feed of %s at %s: %u pods, %u Services, %u Nodes", s->from,
@@ -45,6 +54,8 @@ static void say_synced(struct agent_peers *p, const struct peers_status *s)
 
 static void say_without(struct agent_peers *p, const struct peers_status *s)
 {
+	char text[REASON_BYTES];
+
 	if (s->state == PEERS_FULL)
 		log_warn(
 			"peers: the cluster does not fit into --peers-max (%zu bytes); remote ends "
@@ -56,7 +67,7 @@ static void say_without(struct agent_peers *p, const struct peers_status *s)
 			 "back",
 			 p->o.cfg->peers,
 			 (unsigned long long)((clock_mono() - p->without) / NSEC_PER_SEC),
-			 s->error[0] ? s->error : "not all of it has come");
+			 s->error[0] ? reason(s, text) : "not all of it has come");
 }
 
 /* A line when it is there, and one when it is missed. */
@@ -337,6 +348,7 @@ size_t agent_peers_bytes(const struct agent_peers *p)
 void agent_peers_ready(const struct agent_peers *p, struct ready *r)
 {
 	const nsec_t now = clock_mono();
+	char text[REASON_BYTES];
 	struct peers_status s;
 
 	peers_status(p->peers, &s);
@@ -345,7 +357,7 @@ void agent_peers_ready(const struct agent_peers *p, struct ready *r)
 			  (unsigned long long)((now - MIN(s.known, now)) / NSEC_PER_MSEC));
 	else
 		ready_put(r, "peers", true, "%s%s%s", peers_state_name(s.state),
-			  s.error[0] ? ": " : "", s.error);
+			  s.error[0] ? ": " : "", reason(&s, text));
 }
 
 static void put_gauges(const struct peers_status *s, nsec_t now, struct prom *out)

@@ -33,7 +33,7 @@ echo '{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","s
 
 
 class Parrot(threading.Thread):
-    """An API server that refuses everything, and repeats what it was sent."""
+    """A server that refuses everything, and repeats what it was sent."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -43,6 +43,7 @@ class Parrot(threading.Thread):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 parrot.seen += str(self.headers)
                 body = json.dumps({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 401,
                                    "reason": "Unauthorized", "message": "who is this? " + str(self.headers)}).encode()
@@ -52,10 +53,13 @@ class Parrot(threading.Thread):
                 self.end_headers()
                 self.wfile.write(body)
 
+            do_POST = do_PUT = do_DELETE = do_GET
+
             def log_message(self, *_):
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.handle_error = lambda *_: None      # who hangs up early is served well enough
         self.url = "http://127.0.0.1:%d" % self.server.server_port
         self.start()
 
@@ -82,6 +86,9 @@ class Held(redact.Canaries):
         """(text, file)"""
         text = self.core(name, 40)
         return text, self.file(name.replace(" ", "-"), text + "\n")
+
+    def missing(self, text):
+        return [w for t, w in self.where.items() if t not in text]
 
     def certificate(self):
         """Files of a certificate and its key, or None; of the key a line is looked for."""
@@ -206,17 +213,38 @@ def secrets(rig):
                                                       b"kindred_build_info") if w not in said])
 
 
+def shown(rig, held, agents, parrot):
+    """What agents say that tell a parrot their credentials."""
+    rig.checks.test("it was shown all of them", until(lambda: not held.missing(parrot.seen), 30) or
+                    [held.missing(parrot.seen)])
+    found = []
+    for a in agents:
+        found += [("/readyz", ask(a.probe + "/readyz")[1]), ("/metrics", ask(a.probe + "/metrics")[1]),
+                  ("/api/v1/sinks", ask(a.data + "/api/v1/sinks")[1]), ("kindred sinks", b"".join(a.command("sinks")[1:]))]
+    said = search(rig, held, found)
+    for a in agents:
+        a.end(signal.SIGTERM)
+    said += search(rig, held, written(rig))
+    rig.checks.test("what it says is repeated", said.count(b"who is this?") > 3 and b"[redacted]" in said)
+
+
 def strangers(rig):
-    """An API server that repeats credentials, and a plugin that prints its own."""
-    held = Held(rig)
+    """Servers of every kind that repeat the credentials they are shown, and a plugin that prints its own."""
+    held, parrot = Held(rig), Parrot()
     text = held.core("plugin's token", 40)
     plugin = held.file("plugin", PLUGIN % (text, text), 0o700)
     user = '{exec: {apiVersion: client.authentication.k8s.io/v1, command: "%s", interactiveMode: Never}}' % plugin
-    api = Parrot()
-    config = held.file("kubeconfig", KUBECONFIG % (api.url, user))
-    agent = Agent(rig, api, level="debug", server=["--kubeconfig", config])
-    rig.checks.test("it says what the server said", until(lambda: "(401)" in agent.log(), 20) or [agent.log()[-2000:]])
-    search(rig, held, [("/readyz", ask(agent.probe + "/readyz")[1]), ("/metrics", ask(agent.probe + "/metrics")[1])])
-    rig.checks.test("it was asked with the token", text in api.seen)
-    agent.end(signal.SIGTERM)
-    search(rig, held, written(rig))
+    vector, peers, otlp = (held.token(n)[1] for n in ("database token", "peers token", "OTLP token"))
+    header = held.file("headers", "X-Scope: %s\n" % held.core("OTLP header", 40))
+    refused = Agent(rig, parrot, level="debug", server=["--kubeconfig", held.file(
+        "kubeconfig", KUBECONFIG % (parrot.url, user))])
+    node = Agent(rig, Replay(rig), "--peers", parrot.url, "--peers-token-file", peers, level="debug",
+                 quick=("--scope", "node", "--node-name", "node-1", "--flows", "off"))
+    sinks = Agent(rig, Replay(rig), "--vector-token-file", vector, "--vector", "qdrant:" + parrot.url, "--vector",
+                  "chroma:" + parrot.url, "--graph", "neo4j:" + parrot.url, "--events", "http:%s/" % parrot.url,
+                  "--capabilities", parrot.url + "/", "--flows", "auto", "--otlp", parrot.url, "--otlp-token-file", otlp,
+                  "--otlp-headers-file", header, "--otlp-interval", "1s", "--resources", "on", level="debug")
+    if "otlp: off" in sinks.log():
+        rig.checks.skip("OTLP's credentials", "no flows (cannot run here)")
+        held.where = {k: w for k, w in held.where.items() if "OTLP" not in w}
+    shown(rig, held, (refused, node, sinks), parrot)
