@@ -114,6 +114,16 @@ static void say_resources(const struct agent *a)
 	log_info("resources: on, for %.*s", STR_ARG(sinks.n ? buf_str(&sinks) : STR("questions")));
 }
 
+static void say_otlp(const struct agent *a)
+{
+	const char *to = a->cfg->otlp;
+
+	log_info("otlp: %s%s", a->otlp ? "on, to " : "off: ",
+		 !to	   ? "--otlp is not given"
+		 : a->otlp ? to
+			   : "flows are off");
+}
+
 static void say_peers(const struct agent *a)
 {
 	const struct agent_config *c = a->cfg;
@@ -134,6 +144,7 @@ void agent_say_start(const struct agent *a, const struct options *o)
 	say_answers(a);
 	say_page(a);
 	say_flows(a);
+	say_otlp(a);
 	say_election(a);
 	say_resources(a);
 	say_peers(a);

@@ -13,7 +13,7 @@ NODE = ("--scope", "node", "--node-name", "node-1", "--flows", "off")
 CLUSTER = ("--scope", "cluster", "--flows", "auto", "--debounce", "1s")
 
 
-def block(agent, n=8):
+def block(agent, n=9):
     """The first lines without time and level."""
     until(lambda: agent.log().count("\n") >= n or agent.proc.poll() is not None, 30)
     return [line.split(None, 2)[2] for line in agent.log().splitlines()[:n]]
@@ -35,22 +35,23 @@ def start(rig):
     with open(config, "w", encoding="ascii") as f:
         f.write("heartbeat: 10s\n")
     expect(test, "node scope", block(Agent(rig, api, quick=NODE, reducer=reducer.port)), [
-        first % "node scope, node node-1", r"configuration: no file \(--config\)", answers, page, "flows: off: --flows off",
+        first % "node scope, node node-1", r"configuration: no file \(--config\)", answers, page, "flows: off: --flows off", "otlp: off: --otlp is not given",
         "leader election: off: in node scope every agent tells of its own node",
         "resources: off: in node scope none are watched",
         "peers: off: --peers is not given, ends on other nodes have no name"])
     events, graph = "jsonl:" + rig.path("events"), "sqlite:" + rig.path("graph")
     agent = Agent(rig, api, "--config", config, "--events", events, "--graph", graph, "--serve-peers", "--pod-name", "a",
-                  "--lease-namespace", "kindred", "--watch-config", "kindred/c", quick=CLUSTER, reducer=reducer.port)
+                  "--lease-namespace", "kindred", "--watch-config", "kindred/c", "--otlp", "http://127.0.0.1:9", quick=CLUSTER, reducer=reducer.port)
     expect(test, "cluster scope, with everything", block(agent), [
         first % "cluster scope", "configuration: %s, read again when it changes, and ConfigMap kindred/c" % re.escape(config),
-        answers, page, r"flows: (on, with CAP_\w+.*|off: .{10,})", "leader election: lease kindred/kindred, as a",
+        answers, page, r"flows: (on, with CAP_\w+.*|off: .{10,})",
+        "otlp: (on, to http://127.0.0.1:9|off: flows are off)", "leader election: lease kindred/kindred, as a",
         "resources: on, for graph %s, events %s" % (re.escape(graph), re.escape(events)),
         "peers: on, agents of nodes may follow this one"])
     agent = Agent(rig, api, "--log-format", "json", quick=("--scope", "cluster", "--flows", "off"), reducer=reducer.port)
-    until(lambda: agent.log().count("\n") >= 8, 30)
+    until(lambda: agent.log().count("\n") >= 9, 30)
     words = [json.loads(line)["msg"] for line in agent.log().splitlines()]
-    test("the same as JSON", words[5:8] == ["leader election: off: there is no --pod-name (environment POD_NAME)",
+    test("the same as JSON", words[6:9] == ["leader election: off: there is no --pod-name (environment POD_NAME)",
                                             "resources: off: no sink wants them (--resources)",
                                             "peers: off: --serve-peers is not given"] or words)
 
