@@ -39,9 +39,13 @@ wait_for 30 test -s "$work/port" || { cat "$work/replay.log"; exit 1; }
 	--socket "$work/socket" >"$work/log" 2>&1 &
 pids+=($!)
 
-# Once documents are written everything has begun.
-page() {
-	python3 - "$work/socket" >"$work/page" 2>/dev/null <<'END' && grep -q '^kindred_vector_upserts_total.* [1-9]' "$work/page"
+# A node's agent has what the other has not: its peers.
+"$o/kindred" agent --api-server "http://127.0.0.1:$(cat "$work/port")" --node-name n --intake-host 127.0.0.1 \
+	--intake-port 9 --flows off --peers http://127.0.0.1:9 --socket "$work/node" >"$work/node.log" 2>&1 &
+pids+=($!)
+
+metrics() { # SOCKET
+	python3 - "$1" 2>/dev/null <<'END'
 import socket, sys
 s = socket.socket(socket.AF_UNIX)
 s.settimeout(10)
@@ -55,6 +59,12 @@ while True:
     data += part
 sys.stdout.write(data.decode().split("\r\n\r\n", 1)[1])
 END
+}
+
+# Once documents are written everything has begun.
+page() {
+	metrics "$work/socket" >"$work/page" && grep -q '^kindred_vector_upserts_total.* [1-9]' "$work/page" &&
+		metrics "$work/node" >"$work/of-node" && grep -E '^(# TYPE )?kindred_peers_' "$work/of-node" >>"$work/page"
 }
 wait_for 120 page || { tail -n 20 "$work/log"; echo 'no page'; exit 1; }
 whole=no
