@@ -27,7 +27,7 @@ TEST_PKGS := cmocka
 DEBS := build-essential pkg-config libcurl4-openssl-dev libevent-dev liblz4-dev libssl-dev \
 	libjansson-dev libyaml-dev libsqlite3-dev libbpf-dev libmnl-dev libcap-dev clang bpftool libcmocka-dev zlib1g-dev
 # Without these some tests are skipped, in words; `make test` installs them when it may.
-TEST_TOOLS := python3:python3 python3.yaml:python3-yaml ip:iproute2 nft:nftables conntrack:conntrack \
+TEST_TOOLS := python3:python3 python3.yaml:python3-yaml ip:iproute2 openssl:openssl nft:nftables conntrack:conntrack \
 	setcap:libcap2-bin debootstrap:debootstrap tmux:tmux zsh:zsh groff:groff-base chromium:chromium
 
 WARN := -Wall -Wextra -Wshadow -Wundef -Wvla -Wformat=2 -Wtype-limits -Wstrict-prototypes \
