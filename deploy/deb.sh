@@ -28,7 +28,7 @@ put 644 "$here/systemd/kindred.service" lib/systemd/system/kindred.service
 put 644 "$here/systemd/config.yaml" etc/kindred/config.yaml
 put 644 "$here/systemd/default" etc/default/kindred
 put 644 "$here/debian/copyright" usr/share/doc/kindred/copyright
-sh "$here/texts.sh" "$kindred" "$tree/usr/share"
+sh "$here/texts.sh" "$kindred" "$tree/usr/share" vendor-completions
 gzip -9n "$tree/usr/share/man/man8/kindred.8"
 {
 	echo "kindred ($version) unstable; urgency=medium"

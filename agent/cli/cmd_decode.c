@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "cli/cmd_help.h"
 #include "cli/options_read.h"
+#include "cli/progress.h"
 #include "proto/print.h"
 #include "proto/reader.h"
 
@@ -84,13 +85,22 @@ static int decode_bytes(struct decoder *d, struct str bytes)
 static int decode_all(struct decoder *d)
 {
 	_free_ char *bytes = malloc(READ_SIZE);
+	const bool seen = isatty(STDOUT_FILENO); /* then the lines are progress enough */
+	struct progress progress;
+	uint64_t read = 0;
 	size_t n;
 	int r = 0;
 
 	if (!bytes)
 		return -ENOMEM;
-	while (r == 0 && (n = fread(bytes, 1, READ_SIZE, d->in)) > 0)
+	progress_begin(&progress);
+	while (r == 0 && (n = fread(bytes, 1, READ_SIZE, d->in)) > 0) {
 		r = decode_bytes(d, str_make(bytes, n));
+		read += n;
+		if (!seen)
+			progress_tell(&progress, "decoding", read);
+	}
+	progress_end(&progress);
 	if (r == 0 && ferror(d->in))
 		return -errno;
 	return r == 0 ? wire_reader_end(d->reader) : r;

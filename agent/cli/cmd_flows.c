@@ -11,6 +11,8 @@
 #include "cli/options_read.h"
 #include "cli/output.h"
 #include "cli/sheet.h"
+#include "cli/text.h"
+#include "serve/whois.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -24,7 +26,7 @@
 static const char *const verdicts[] = {"failed", "retrans", NULL};
 
 struct flows_config {
-	const char *from, *to, *pod, *last;
+	const char *from, *to, *pod, *last, *since, *until;
 	struct ask_where where;
 	uint16_t port;
 	int verdict, output;
@@ -37,6 +39,14 @@ static bool is_duration(struct str s)
 
 	return option_parse_duration(s, &ns) == 0;
 }
+
+static bool is_time(struct str s)
+{
+	nsec_t t;
+
+	return whois_time(s, clock_wall(), &t) == 0;
+}
+#define TIME_WORDS "a time such as 2026-11-21T09:30:00Z, or -5m"
 
 #define FIELD(member) .flags = OPTION_FLAG_ONLY, OPTION_FIELD(struct flows_config, member)
 
@@ -58,6 +68,10 @@ static const struct option_desc descs[] = {
 	{.flag = "--last", .type = OPTION_STRING, .arg = "TIME", .ok = is_duration,
 	 .expect = "a duration such as 5m or 30s", .def_words = "5m; with --follow none", FIELD(last),
 	 .help = "Besides open flows those that ended in this time, as far as the agent remembers."},
+	{.flag = "--since", .type = OPTION_STRING, .arg = "TIME", .ok = is_time, .expect = TIME_WORDS,
+	 .def_words = "--last", FIELD(since), .help = "The same as --last, by its beginning."},
+	{.flag = "--until", .type = OPTION_STRING, .arg = "TIME", .ok = is_time, .expect = TIME_WORDS,
+	 .def_words = "now", FIELD(until), .help = "Only flows that had begun by then."},
 	{.flag = "--follow", .letter = "-f", .type = OPTION_BOOL, FIELD(follow),
 	 .help = "Go on with what comes, until interrupted."},
 	{.group = "How",
@@ -88,10 +102,14 @@ static int add(struct buf *target, const char *name, const char *value)
 static int add_last(struct buf *target, const struct flows_config *c)
 {
 	uint64_t ns = c->follow ? 0 : LAST_NS;
+	const nsec_t now = clock_wall();
+	nsec_t since;
 	char text[32];
 
 	if (c->last && option_parse_duration(str_of(c->last), &ns) < 0)
 		return -EINVAL;
+	if (c->since && whois_time(str_of(c->since), now, &since) == 0)
+		ns = now > since ? now - since : 0;
 	(void)snprintf(text, sizeof(text), "%llums", (unsigned long long)(ns / NSEC_PER_MSEC));
 	return ask_param(target, "last", text);
 }
@@ -117,6 +135,7 @@ static int make_target(const struct flows_config *c, struct buf *target)
 
 struct printer {
 	bool json;
+	nsec_t until; /* 0: whenever */
 	struct sheet_look look;
 };
 
@@ -135,18 +154,35 @@ static void put_lost(const json_t *o)
 		reason ? reason : "no reason given");
 }
 
-static int print_row(struct str line, const struct printer *p)
+static bool has_begun(const json_t *flow, nsec_t until)
+{
+	nsec_t start;
+
+	return !until || whois_time(text_of(flow, "start"), until, &start) < 0 || start <= until;
+}
+
+static int print_row(struct str line, const json_t *o, const struct printer *p)
 {
 	_buf_ struct buf row = {.max = 16384};
-	json_t *o = json_loadb(line.p, line.n, 0, NULL);
-	int r = o ? flow_table_row(o, &p->look, &row) : 0;
+	int r;
 
+	if (p->json)
+		return put_text(str_make(line.p, line.n + 1));
+	r = o ? flow_table_row(o, &p->look, &row) : 0;
 	if (r == -EBADMSG) {
 		put_lost(o);
 		r = 0;
 	}
-	json_decref(o);
 	return r < 0 ? r : put_text(buf_str(&row));
+}
+
+static int print_line(struct str line, const struct printer *p)
+{
+	json_t *o = p->json && !p->until ? NULL : json_loadb(line.p, line.n, 0, NULL);
+	int r = o && !has_begun(o, p->until) ? 0 : print_row(line, o, p);
+
+	json_decref(o);
+	return r;
 }
 
 static int print_lines(const struct printer *p, struct buf *body)
@@ -157,7 +193,7 @@ static int print_lines(const struct printer *p, struct buf *body)
 
 	while (r == 0 && memchr(rest.p ? rest.p : "", '\n', rest.n)) {
 		(void)str_split(&rest, '\n', &line);
-		r = p->json ? put_text(str_make(line.p, line.n + 1)) : print_row(line, p);
+		r = print_line(line, p);
 	}
 	buf_consume(body, before - rest.n);
 	return r == 0 && fflush(stdout) != 0 ? -EIO : r;
@@ -181,9 +217,11 @@ static int print_all(const struct printer *p, struct ask *a)
 
 static int answer(const struct flows_config *c, struct ask *a)
 {
-	const struct printer p = {.json = c->output == OUTPUT_JSON,
-				  .look = sheet_look(c->output == OUTPUT_WIDE)};
-	int r = print_all(&p, a);
+	struct printer p = {.json = c->output == OUTPUT_JSON,
+			    .look = sheet_look(c->output == OUTPUT_WIDE)};
+	int r = c->until ? whois_time(str_of(c->until), clock_wall(), &p.until) : 0;
+
+	r = r ?: print_all(&p, a);
 
 	if (r < 0)
 		fprintf(stderr, "kindred flows: the answer ends here: %s\n", strerror(-r));

@@ -34,7 +34,7 @@ static const struct option_desc descs[] = {
 	 .flag = "--at", .type = OPTION_STRING, .arg = "TIME", .def_words = "now", FIELD(at),
 	 .help = "Who it was then: 2026-11-21T09:30:00Z, or -5m."},
 	{.flag = "--output", .letter = "-o", .type = OPTION_ENUM, .choices = output_names, .def = "table",
-	 FIELD(output), .help = "Lines that fit the terminal, the same with everything in them, or JSON."},
+	 FIELD(output), .help = "Lines for people, the same with all about its flows, or one JSON object."},
 	ASK_OPTIONS(struct whois_config, where),
 };
 /* clang-format on */

@@ -27,10 +27,11 @@ enum column {
 	_COLS
 };
 
-#define GAP	 2
-#define CELL_MAX 1024
-#define END_MIN	 16
-#define END_WIDE 36 /* of FROM and TO where no terminal says how much room there is */
+#define GAP	  2
+#define CELL_MAX  1024
+#define END_MIN	  16
+#define STATE_MIN 12
+#define END_WIDE  36 /* of FROM and TO where no terminal says how much room there is */
 
 static const unsigned widths[_COLS] = {
 	[COL_TIME] = 12,     [COL_PROTO] = 5,	[COL_STATE] = 18,  [COL_SENT] = 8,
@@ -42,44 +43,78 @@ struct row {
 	enum tint tint[_COLS];
 };
 
-static int columns(const struct sheet_look *look)
+struct layout {
+	bool shown[_COLS];
+	unsigned width[_COLS]; /* of the ends, too */
+	bool cut;	       /* what is wider is cut */
+	int last;
+};
+
+static unsigned whole_width(const struct layout *l)
 {
-	return look->wide ? _COLS : COL_LASTED;
+	unsigned sum = 0;
+
+	for (int i = 0; i < _COLS; i++)
+		sum += l->shown[i] ? l->width[i] + (i == l->last ? 0 : GAP) : 0;
+	return sum;
+}
+
+/* In a narrow terminal first the state is cut, then columns go. */
+static void narrow(struct layout *l, unsigned width)
+{
+	static const enum column go[] = {COL_PROTO, COL_RTT, COL_TIME, COL_RETRANS, COL_RECEIVED};
+
+	if (whole_width(l) > width)
+		l->width[COL_STATE] = STATE_MIN;
+	for (size_t i = 0; i < ARRAY_SIZE(go) && whole_width(l) > width; i++) {
+		l->shown[go[i]] = false;
+		while (!l->shown[l->last])
+			l->last--;
+	}
 }
 
 /* What is left of the terminal goes to the two ends. */
-static unsigned end_width(unsigned width)
+static void lay_out(const struct sheet_look *look, struct layout *ret)
 {
-	unsigned fixed = (COL_LASTED - 1) * GAP;
+	struct layout l = {.last = look->wide ? _COLS - 1 : COL_RETRANS, .cut = look->width > 0};
+	unsigned taken;
 
-	if (!width)
-		return END_WIDE;
-	for (int i = 0; i < COL_LASTED; i++)
-		fixed += widths[i];
-	return width > fixed + 2 * END_MIN ? (width - fixed) / 2 : END_MIN;
+	memcpy(l.width, widths, sizeof(l.width));
+	for (int i = 0; i <= l.last; i++)
+		l.shown[i] = true;
+	l.width[COL_FROM] = l.width[COL_TO] = look->width ? END_MIN : END_WIDE;
+	if (look->width) {
+		narrow(&l, look->width);
+		taken = whole_width(&l);
+		taken = look->width > taken ? (look->width - taken) / 2 : 0;
+		l.width[COL_FROM] = l.width[COL_TO] = END_MIN + taken;
+	}
+	*ret = l;
 }
 
-static int put_cell(const struct row *row, int i, const struct sheet_look *look, struct buf *out)
+static int put_cell(const struct row *row, int i, const struct layout *l, bool colours,
+		    struct buf *out)
 {
-	const bool end = i == COL_FROM || i == COL_TO, last = i == columns(look) - 1;
-	const size_t room = end ? end_width(look->width) : widths[i],
-		     most = end && look->width ? room : 0;
-	const size_t n = text_count(str_of(row->cell[i])), pad = room + GAP;
-	int r = buf_append_str(out, str_of(tint_on(row->tint[i], look->colours)));
+	const size_t room = l->width[i], most = l->cut ? room : 0;
+	const size_t n = text_count(str_of(row->cell[i])), used = most && n > most ? most : n;
+	int r = buf_append_str(out, str_of(tint_on(row->tint[i], colours)));
 
 	r = r ?: text_put(out, str_of(row->cell[i]), most, 0);
-	r = r ?: buf_append_str(out, str_of(tint_off(row->tint[i], look->colours)));
-	if (r == 0 && !last && (most && n > most ? most : n) < pad)
-		r = buf_printf(out, "%*s", (int)(pad - (most && n > most ? most : n)), "");
+	r = r ?: buf_append_str(out, str_of(tint_off(row->tint[i], colours)));
+	if (r == 0 && i != l->last)
+		r = buf_printf(out, "%*s", (int)(MAX(room, used) + GAP - used), "");
 	return r;
 }
 
 static int put_row(const struct row *row, const struct sheet_look *look, struct buf *out)
 {
+	struct layout l;
 	int r = 0;
 
-	for (int i = 0; i < columns(look) && r == 0; i++)
-		r = put_cell(row, i, look, out);
+	lay_out(look, &l);
+	for (int i = 0; i < _COLS && r == 0; i++)
+		if (l.shown[i])
+			r = put_cell(row, i, &l, look->colours, out);
 	return r < 0 ? r : buf_append_str(out, STR("\n"));
 }
 

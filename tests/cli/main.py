@@ -19,6 +19,7 @@ PARTS = {
     "truth": tables.truth,
     "tables": tables.tables,
     "terminal": tables.terminal,
+    "flows": tables.flows,
     "status": tables.status,
     "absent": broken.absent,
     "broken": broken.broken,

@@ -3,6 +3,7 @@
 import json
 import re
 
+from parts_broken import Bad, page
 from setting import Agent, Replay, Terminal, ask, golden, kindred, on_terminal, settled, until
 
 
@@ -107,6 +108,7 @@ def terminal(rig):
             good = titles and rows[-1] == "[ended 0]" and all(
                 re.match(r"\S", r) for r in rows)
             rig.checks.test("%s fits %d columns" % (args[0], width), bool(good) or [plain])
+    flows_fit(rig)
     _, coloured = on_terminal(rig, "workloads", "-n", "payments", *where)
     rig.checks.test("colours", "\033[1m" in coloured or [coloured])
     for env in ("NO_COLOR=1 TERM=xterm-256color", "TERM=dumb"):
@@ -114,6 +116,47 @@ def terminal(rig):
         rig.checks.test("none with " + env, "\033" not in coloured and "payments" in coloured or [coloured])
     plain, _ = on_terminal(rig, "pods", "-n", "payments", "-o", "wide", *where, width=60)
     rig.checks.test("wide is not cut", "…" not in plain or [plain])
+
+
+def flow(minute, state, **more):
+    end = {"address": "10.0.0.1", "port": 80, "namespace": "payments", "pod": "a-pod", "known_by": "cgroup",
+           "workload": "a-name-that-is-longer-than-it-should-be"}
+    return {"event": "close", "time": "2026-11-21T09:%02d:01.250000Z" % minute, "proto": "tcp",
+            "start": "2026-11-21T09:%02d:00.000000Z" % minute, "direction": "out", "state": state,
+            "local": end, "remote": end, "bytes_sent": 1, "bytes_received": 2, "segments_out": 1,
+            "segments_in": 1, **more}
+
+
+def flows_agent(rig):
+    return Bad(rig, page("".join(json.dumps(f) + "\n" for f in (
+        flow(1, "closed", retransmits=3), flow(2, "failed", reason="refused"), flow(3, "closed"))).encode()))
+
+
+def flows_fit(rig):
+    agent = flows_agent(rig)
+    for width in (60, 80, 100, 140):
+        plain, colours = on_terminal(rig, "flows", "--socket", agent.path, width=width, height=20)
+        rows = plain.rstrip().split("\n")
+        rig.checks.test("flows fit %d columns" % width, len(rows) == 5 and rows[-1] == "[ended 0]" and
+                        max(map(len, rows)) <= width or [plain])
+        rig.checks.test("what failed is red", "\033[31mfailed:" in colours or [colours])
+    agent.close()
+
+
+def flows(rig):
+    """What lies in a time, and everything about it."""
+    agent = flows_agent(rig)
+    where = ("--socket", agent.path)
+    golden(rig, "flows.txt", kindred(rig, "flows", *where))
+    golden(rig, "flows-wide.txt", kindred(rig, "flows", "-o", "wide", *where))
+    for until, n in (("2026-11-21T09:00:30Z", 0), ("2026-11-21T09:02:00Z", 2), ("-1s", 3)):
+        for how, heads in (("table", 1), ("json", 0)):
+            said = kindred(rig, "flows", "--since", "2026-11-21T09:00:00Z", "--until", until, "-o", how, *where)
+            rig.checks.test("until %s: %s" % (until, how), said.code == 0 and
+                            len(said.out.splitlines()) == n + heads or [said])
+    said = kindred(rig, "flows", "--until", "yesterday", *where)
+    rig.checks.test("no time", said.code == 2 and "must be a time such as" in said.err or [said])
+    agent.close()
 
 
 def status(rig):

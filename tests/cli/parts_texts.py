@@ -95,7 +95,7 @@ def installed(rig):
     r = subprocess.run(["sh", "deploy/texts.sh", rig.bin("kindred"), root], capture_output=True, timeout=60,
                        check=False)
     files = (("man/man8/kindred.8", ("man",)), ("bash-completion/completions/kindred", ("completion", "bash")),
-             ("zsh/vendor-completions/_kindred", ("completion", "zsh")))
+             ("zsh/site-functions/_kindred", ("completion", "zsh")))
     for name, args in files:
         with open(root + "/" + name, encoding="utf-8") as f:
             rig.checks.test(name, r.returncode == 0 and f.read() == kindred(rig, *args).out)

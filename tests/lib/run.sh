@@ -72,6 +72,14 @@ show_flows() {
 	"$o/kindred" flows $ask --port 8080 --last 5s 2>&1 | head -n 8 || :
 }
 
+# Whether it works, and if not, why.
+show_status() {
+	echo 'run: kindred status'
+	# shellcheck disable=SC2086
+	"$o/kindred" status $ask 2>&1 || :
+	echo "run: see more: ${o#"$PWD"/}/kindred top, pods, workloads, whois ADDRESS${ask:+ ($ask)}"
+}
+
 # A question in plain words, to the running agent; any other works as well.
 show_search() {
 	question='who mounts the payments database secret'
@@ -89,6 +97,7 @@ while [ -z "${RUN_SECONDS:-}" ] || [ "$n" -lt "$RUN_SECONDS" ]; do
 	sleep 1
 	n=$((n + 1))
 	[ -z "$flows" ] || [ $((n % 10)) != 6 ] || show_flows
+	[ "$n" != 4 ] || show_status
 	[ "$n" != 9 ] || show_search
 	for p in $pids; do
 		kill -0 "$p" 2>/dev/null || { echo "run: a program ended by itself" >&2; exit 1; }
