@@ -18,6 +18,7 @@ KINDRED = charts.need("kindred")
 
 COLLECTOR = {"collector": {"enabled": True}}
 OFF = {"node": {"flows": {"mode": "off"}}}
+SCAN = "http://cluster-whisperer:3000/api/v1/capabilities/scan"
 STORE = "sqlite:/var/lib/kindred/kindred.db"
 
 
@@ -59,6 +60,7 @@ MATRIX = {
         "watchResourceTypes": "deployments,services", "excludeResourceTypes": "events,leases",
         "debounceWindowMs": 3000, "batchFlushIntervalMs": 700, "batchMaxSize": 50,
         "resyncIntervalMin": 0, "apiBindAddress": ":8082", "logLevel": "debug"}},
+    "capability scan": {"collector": {"enabled": True, "capabilities": SCAN}},
     "resync": {"collector": {"enabled": True, "resync": {"enabled": True, "port": 8090}}},
     "authorised scrapers": merged(COLLECTOR, {"probe": {"auth": "kube", "tls": {"secretName": "probe-tls"}}}),
     "followed owners": merged(COLLECTOR, {"followOwners": [
@@ -229,6 +231,7 @@ def test_bad_values():
             ({"collector": {"replicas": 0}}, "replicas"), ({"collector": {"replicas": 1.5}}, "replicas"),
             ({"collector": {"vector": ["redis:x"]}}, "vector"),
             ({"collector": {"namespaces": ["Shop"]}}, "namespaces"),
+            ({"collector": {"capabilities": "cluster-whisperer"}}, "capabilities"),
             ({"collector": {"persistence": {"accessMode": "ReadWriteMany"}}}, "accessMode"),
             ({"config": {"restEndpoint": "cluster-whisperer"}}, "restEndpoint"),
             ({"config": {"batchMaxSize": 0}}, "batchMaxSize"),
@@ -253,6 +256,7 @@ def test_contradictions():
             ({"collector": {"enabled": True, "replicas": 1, "vector": ["sqlite:/tmp/x"]}}, "/var/lib/kindred"),
             ({"collector": {"enabled": True, "leaderElection": False}}, "leaderElection"),
             ({"collector": {"vector": ["qdrant:http://x"]}}, "collector.enabled=true"),
+            ({"collector": {"capabilities": SCAN}}, "collector.enabled=true"),
             ({"node": {"enabled": False}}, "nothing"),
             (merged(COLLECTOR, {"peers": {"tls": {"secretName": "x", "issuerRef": {"name": "ca"}}}}), "one of them")):
         said = HELM.refusal(values)
@@ -457,6 +461,7 @@ def test_permissions():
                                                        ("*", "deployments", "get list watch"))) | LEASE | CRDS |
                                 triples(("*", "nodes", "get list watch"), ("", "nodes", "list watch"),
                                         ("storage.k8s.io", "storageclasses", "get list watch")),
+        "capability scan": plain | EVERYTHING | CRDS,
         "store": plain | EVERYTHING | CRDS, "store, own claim": plain | EVERYTHING | CRDS,
         "old keys": plain | CRDS | triples(("*", "deployments services", "get list watch")),
         "authorised scrapers": plain | REVIEWS,
@@ -509,6 +514,16 @@ def test_old_keys():
     assert want.items() <= options.items(), options
     assert objects.one("Service", "kindred-collector-resync")["spec"]["ports"][0]["port"] == 8082
     assert objects.config("agent")[0]["log-level"] == "info"
+
+
+def test_capability_scan():
+    """the scan's address is the collector's alone, which may read definitions for it"""
+    objects = rendered("capability scan")
+    assert objects.config("collector")[0]["capabilities"] == SCAN
+    assert "capabilities" not in objects.config("agent")[0]
+    for name, others in each():
+        if name != "capability scan" and "Deployment" in others.kinds():
+            assert "capabilities" not in others.config("collector")[0], name
 
 
 def test_peers():
