@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 
+import parts_ask as ask
 import parts_env as env
 import parts_play as play
 import parts_redact as redact
@@ -31,7 +32,15 @@ PARTS = {       # the longest first
     "disk": trouble.disk,
     "canaries": redact.canaries,
     "old-names": env.old_names,
+    "capabilities": env.capabilities,
+    "export": ask.export,
     "stores": store.stores,
+}
+IDLE = {        # waits for a clock: beside the others, from the start
+    "last-words": trouble.last_words,
+}
+LONG = {        # more than a minute: when it is named
+    "resync": trouble.resync,
 }
 
 
@@ -51,7 +60,7 @@ class Part(threading.Thread):
         o, work, seed = self.args
         self.rig = Rig(self.checks, o, work, self.name, seed)
         try:
-            self.checks.part(self.name, lambda: PARTS[self.name](self.rig))
+            self.checks.part(self.name, lambda: (PARTS | IDLE | LONG)[self.name](self.rig))
         finally:
             self.rig.close()
         if self.checks.failed:
@@ -62,11 +71,15 @@ class Part(threading.Thread):
 
 
 def run_parts(parts):
-    """JOBS at a time, in order."""
-    waiting, running = list(parts), []
+    """JOBS at a time, in order, and the idle ones."""
+    waiting = [p for p in parts if p.name not in IDLE]
+    running = [p for p in parts if p.name in IDLE]
+    jobs = JOBS + len(running)
     try:
+        for p in running:
+            p.start()
         while waiting or running:
-            while waiting and len(running) < JOBS:
+            while waiting and len(running) < jobs:
                 running.append(waiting.pop(0))
                 running[-1].start()
             running[0].join(0.05)
@@ -89,7 +102,7 @@ def main():
     signal.signal(signal.SIGTERM, stop)
     work = tempfile.mkdtemp(prefix="kindred-vector-")
     os.chmod(work, 0o755)
-    parts = [Part(name, o, work, seed) for name in sys.argv[2:] or PARTS]
+    parts = [Part(name, o, work, seed) for name in sys.argv[2:] or PARTS | IDLE]
     try:
         run_parts(parts)
     finally:

@@ -15,7 +15,6 @@ def free_port():
 
 
 def old_names(rig):
-    # CAPABILITIES_ENDPOINT is left out: its scan is not built yet.
     api = r.Replay(rig)
     db = r.Fake(rig, "whisperer", keep=True)
     port = free_port()
@@ -59,6 +58,57 @@ def old_names(rig):
         rig.checks.test("the configuration says where each came from", printed(rig, name, env))
         agent.end()
     rig.checks.test("no complaints", db.complaints())
+
+
+def scans(db):
+    """Bodies of the requests of the scan, in order."""
+    return [json.loads(q["body"]) for q in db.requests() if q["method"] == "POST"]
+
+
+def definitions(api):
+    return sorted(o["metadata"]["name"] for o in truth.objects(api.url)
+                  if o["kind"] == "CustomResourceDefinition")
+
+
+def capabilities(rig):
+    """CAPABILITIES_ENDPOINT: names of definitions, new ones when it was quiet, deletions at once."""
+    api = r.Replay(rig)
+    db = r.Fake(rig, "whisperer", keep=True)
+    quick = ("--flows", "off", "--scope", "cluster", "--backoff-min", "50ms", "--backoff-max", "500ms")
+    env = {"DEBOUNCE_WINDOW_MS": "1000", "CAPABILITIES_ENDPOINT": db.url + "/api/v1/capabilities/scan"}
+    agent = r.Agent(rig, api, quick=quick, env=env)
+
+    def equal():
+        return db.dump().get("capabilities") == definitions(api)
+
+    r.until(equal)
+    rig.checks.test("names of all definitions are told", len(definitions(api)) > 3 and equal() or
+                    [db.dump(), definitions(api)])
+    db.clear()
+    begin = time.monotonic()
+    api.put(make.crd("gadgets", "Gadget"), make.crd("widgets", "Widget"))
+    r.until(equal, every=0.02)
+    took = time.monotonic() - begin
+    rig.checks.test("new ones wait until it is quiet", equal() and took >= 1 or [took, scans(db)])
+    db.clear()
+    api.put(make.crd("doodads", "Doodad"))
+    api.drop("apiextensions.k8s.io/v1", "CustomResourceDefinition", "gadgets.test.example.com")
+    r.until(equal)
+    rig.checks.test("a deletion does not wait for the new one", scans(db) == [
+        {"deletes": ["gadgets.test.example.com"]}, {"upserts": ["doodads.test.example.com"]}] or scans(db))
+    rig.checks.test("no complaints", db.complaints())
+    agent.end()
+    no_scan(rig, api, db, quick, env)
+
+
+def no_scan(rig, api, db, quick, env):
+    """An older receiver does not know the path."""
+    agent = r.Agent(rig, api, quick=quick, env=dict(env, CAPABILITIES_ENDPOINT=db.url + "/api/v1/older"))
+    r.until(lambda: r.said(agent.log(), "warn .*capabilities.*404"))
+    s = agent.sinks().get("capabilities", {})
+    rig.checks.test("a receiver without the scan is named, with what it answered", s.get("health") == "failing" and
+                    "404" in s.get("reason", "") and r.said(agent.log(), "warn .*capabilities.*404") or
+                    [s, agent.log()[-1500:]])
 
 
 def printed(rig, name, env):

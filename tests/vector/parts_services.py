@@ -5,6 +5,7 @@ import json
 import subprocess
 
 import make
+import parts_ask as questions
 import rig as r
 import truth
 
@@ -352,3 +353,4 @@ def chroma(rig):
     agent = r.Agent(rig, api, *args)
     rig.compare("after a restart", holds, api, agent.settled)
     rig.checks.test("which embeds and writes nothing", agent.idle())
+    questions.search(rig, api, agent, "chroma", holds, exact=False)

@@ -7,7 +7,9 @@ import subprocess
 import time
 
 import make
+import parts_ask as questions
 import rig as r
+import truth
 
 
 def leader(rig):
@@ -35,6 +37,7 @@ def leader(rig):
     rig.checks.test("and pruned the fifty", s["deletes"] == 50 or [s])
     writes = [q["path"] for q in db.requests() if q["method"] == "PUT" or "delete" in q["path"]]
     rig.checks.test("in two requests", len(writes) == 2 or writes)
+    questions.search(rig, api, agent, "qdrant", holds)
     rig.checks.test("no complaints", db.complaints())
 
     # Another cluster's agent in the same collection is left alone, and leaves alone.
@@ -51,6 +54,50 @@ def leader(rig):
     r.until(agent.settled)
     rig.checks.test("and do not prune each other",
                     len(holds()) == 2 * len([d for d in holds().values() if not d["cluster"]]))
+
+
+def last_words(rig):
+    """SIGTERM: what waits goes to the databases, for ten seconds at most."""
+    api = r.Replay(rig)
+    good, deaf = r.Fake(rig, "qdrant"), r.Fake(rig, "qdrant")
+    agent = r.Agent(rig, api, "--vector", "qdrant:" + good.url, "--vector", "qdrant:" + deaf.url, "--embed",
+                    "hash:384", "--debounce", "10m", "--debounce-max", "20m")
+
+    def quiet(least):
+        """Nothing is under way, and so many wait."""
+        rows = list(agent.sinks().values())
+        return len(rows) == 2 and all(s["complete"] and not s["ready"] and not s["lag_changes"] and
+                                      s["waiting"] >= least for s in rows)
+
+    r.until(lambda: quiet(0))
+    deaf.fault(times=0, path="/points", delay=60)
+    api.put(*[make.service("late-%d" % i, "shop") for i in range(30)])
+    r.until(lambda: quiet(30))
+    rig.checks.test("nothing is written before it is quiet", not [i for i in r.qdrant_rows(good) if "late-" in i])
+    begin = time.monotonic()
+    code = agent.end(r.signal.SIGTERM, 60)
+    took = time.monotonic() - begin
+    rig.checks.test("what waited is there", r.differences(r.qdrant_rows(good), truth.documents(api.url)))
+    rig.checks.test("a database that does not answer is not waited for longer", code == 0 and 9 < took < 40 or
+                    [code, took])
+
+
+def resync(rig):
+    """--resync-interval: what the database lost is written again, without being asked for."""
+    api = r.Replay(rig)
+    db = r.Fake(rig, "qdrant")
+    agent = r.Agent(rig, api, "--vector", "qdrant:" + db.url, "--embed", "hash:384", "--resync-interval", "1")
+
+    def holds():
+        return r.qdrant_rows(db)
+
+    rig.compare("documents equal the cluster's objects", holds, api, agent.settled)
+    some = list(db.dump()["kindred"]["points"])[:5]
+    r.ask(db.url + "/collections/kindred/points/delete?wait=true", "POST", {"points": some},
+          {"Content-Type": "application/json"})
+    rig.checks.test("documents are lost", len(truth.documents(api.url)) == len(holds()) + 5)
+    r.until(lambda: not r.differences(holds(), truth.documents(api.url)), 150, every=0.5)
+    rig.checks.test("and found at the interval", r.differences(holds(), truth.documents(api.url)))
 
 
 def away(rig):
