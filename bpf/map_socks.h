@@ -12,7 +12,6 @@
 
 #include "kernel.h"
 #include "flow_abi.h"
-#include "map_tape.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -44,21 +43,20 @@ static __always_inline struct abi_places *places_of(u64 sk)
 	return places_shift ? bpf_map_lookup_elem(&places, &i) : NULL;
 }
 
-/* How many are in the hash while `places` is used. */
-static __always_inline void spilled_add(s64 by)
+/* How many of a bucket's sockets are in the hash. */
+static __always_inline void spilled_add(u64 sk, s64 by)
 {
-	struct abi_tape_at *at = places_shift ? tape_now() : NULL;
+	struct abi_places *p = places_of(sk);
 
-	if (at)
-		__sync_fetch_and_add(&at->spilled, by);
+	if (p)
+		__sync_fetch_and_add(&p->spilled, by);
 }
 
-/* Whether the hash has any. One's own socket's entry is counted: its lock is held. */
-static __always_inline bool spilled_any(void)
+/* The entry in the hash, where there may be one. One's own socket's is counted: its lock is held.
+ * `p`: its bucket. */
+static __always_inline struct abi_sock *spilled_find(const struct abi_places *p, u64 sk)
 {
-	struct abi_tape_at *at = places_shift ? tape_now() : NULL;
-
-	return !at || at->spilled;
+	return !p || p->spilled ? bpf_map_lookup_elem(&socks, &sk) : NULL;
 }
 
 /* *ret_mark: that of its place; NULL: it is in the hash. */
@@ -76,7 +74,7 @@ static __always_inline struct abi_sock *socks_find_at(u64 sk, u64 **ret_mark)
 			return &p->sock[i];
 		}
 	}
-	return spilled_any() ? bpf_map_lookup_elem(&socks, &sk) : NULL;
+	return spilled_find(p, sk);
 }
 
 static __always_inline struct abi_sock *socks_find(u64 sk)

@@ -11,7 +11,6 @@
 #include "flow_abi.h"
 #include "map_ring.h"
 
-/* Also what the programs count among themselves. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);

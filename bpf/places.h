@@ -22,14 +22,14 @@ static __always_inline void places_filled(u64 *mark, u64 sk)
 #else
 /* The same address is in the hash: the end of that socket was missed while there was no room here,
  * or it was told and only its entry could not be deleted. */
-static __always_inline void places_forget_spilled(u64 sk)
+static __always_inline void places_forget_spilled(const struct abi_places *p, u64 sk)
 {
-	const struct abi_sock *old = spilled_any() ? bpf_map_lookup_elem(&socks, &sk) : NULL;
+	const struct abi_sock *old = spilled_find(p, sk);
 	bool told = old && old->state == TCP_CLOSE;
 
 	if (!old || bpf_map_delete_elem(&socks, &sk))
 		return;
-	spilled_add(-1);
+	spilled_add(sk, -1);
 	if (!told)
 		count(ABI_COUNT_DROP_CLOSE);
 }
@@ -55,7 +55,7 @@ static __always_inline struct abi_sock *places_take(u64 sk, u64 **ret_mark)
 	for (int i = 0; i < ABI_PLACES; i++) {
 		if (p->sk[i] || __sync_val_compare_and_swap(&p->sk[i], 0, sk | 1))
 			continue;
-		places_forget_spilled(sk);
+		places_forget_spilled(p, sk);
 		*ret_mark = &p->sk[i];
 		return &p->sock[i];
 	}

@@ -313,7 +313,7 @@ static __always_inline void tell_end(struct abi_sock *s, u64 key, u64 *mark, u64
 	if (mark)
 		places_give(mark);
 	else if (!bpf_map_delete_elem(&socks, &key))
-		spilled_add(-1);
+		spilled_add(key, -1);
 }
 
 static __always_inline void closing(struct sock_view *v, const struct sock *sk, u64 key, int old)

@@ -150,7 +150,7 @@ static __always_inline bool record_was_put(u64 key, const struct abi_sock *s, lo
 {
 	count_alone(RECORD_COUNT);
 	if (!r) {
-		spilled_add(1);
+		spilled_add(key, 1);
 		return true;
 	}
 	if (r == RECORD_EXISTS)

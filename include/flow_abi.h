@@ -113,8 +113,9 @@ _Static_assert(sizeof(struct abi_sock) == 176, "layout");
  */
 struct abi_places {
 	uint64_t sk[ABI_PLACES]; /* 0: free; odd: being written */
+	uint64_t spilled;	 /* the programs' own: how many of its sockets are in `socks` */
 	struct abi_sock sock[ABI_PLACES];
-	uint64_t pad[4]; /* to a whole number of cache lines */
+	uint64_t pad[3]; /* to a whole number of cache lines */
 };
 _Static_assert(sizeof(struct abi_places) == 768, "layout");
 
@@ -147,8 +148,7 @@ _Static_assert(sizeof(struct abi_tcp) == 200, "layout");
 /* Of the tape: how many were begun, how many the agent has read. Each in its own cache line. */
 struct abi_tape_at {
 	uint64_t tail;
-	uint64_t spilled; /* the programs' own: entries of `socks` while there is `places` */
-	uint64_t pad[6];
+	uint64_t pad[7];
 	uint64_t head;
 	uint64_t pad2[7];
 };

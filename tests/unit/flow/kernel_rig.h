@@ -37,8 +37,7 @@ struct rig {
 	unsigned n_maps;
 	struct ring_buffer *rb;
 	int counts, socks;
-	struct tape *tape; /* NULL: the programs do without, as the next two */
-	struct abi_tape_at *at;
+	struct tape *tape; /* NULL: the programs do without, as the next */
 	struct abi_places *places;
 	size_t n_places;		     /* buckets */
 	char (*rec)[sizeof(struct abi_tcp)]; /* the largest record that is kept here */
@@ -124,14 +123,12 @@ static inline void rig_read(struct rig *g)
 /* Maps `places`, `tape`, `tape_at`: memory of the programs. False: they cannot be mapped. */
 static inline bool rig_share_memory(struct rig *g, int places, size_t n, int tape, int at)
 {
-	void *p = mmap(NULL, n * sizeof(*g->places), PROT_READ | PROT_WRITE, MAP_SHARED, places, 0),
-	     *q = mmap(NULL, sizeof(*g->at), PROT_READ | PROT_WRITE, MAP_SHARED, at, 0);
+	void *p = mmap(NULL, n * sizeof(*g->places), PROT_READ | PROT_WRITE, MAP_SHARED, places, 0);
 
-	if (p == MAP_FAILED || q == MAP_FAILED)
+	if (p == MAP_FAILED)
 		return false;
 	g->places = p;
 	g->n_places = n;
-	g->at = q;
 	return tape_new(tape, at, &g->tape) == 0;
 }
 
@@ -198,8 +195,6 @@ static inline void rig_done(struct rig *g)
 	tape_free(&g->tape);
 	if (g->places)
 		(void)munmap(g->places, g->n_places * sizeof(*g->places));
-	if (g->at)
-		(void)munmap(g->at, sizeof(*g->at));
 	free(g->rec);
 	*g = (struct rig){.counts = -1, .socks = -1};
 }

@@ -981,6 +981,15 @@ static struct abi_sock *placed(struct kernel *k, uint64_t sk)
 	return NULL;
 }
 
+/* What its bucket knows of those that are in the hash. */
+static void spilled_add(struct kernel *k, uint64_t sk, int by)
+{
+	const uint32_t hash = (uint32_t)(sk >> 6) * 2654435761U;
+
+	if (k->rig.places)
+		k->rig.places[(uint64_t)hash * k->rig.n_places >> 32].spilled += (uint64_t)by;
+}
+
 /* Forges an entry: in its place, or in the hash. */
 static void plant(struct kernel *k, uint64_t sk, const struct abi_sock *s)
 {
@@ -990,16 +999,15 @@ static void plant(struct kernel *k, uint64_t sk, const struct abi_sock *s)
 		*there = *s;
 		return;
 	}
-	if (k->rig.at)
-		k->rig.at->spilled++;
+	spilled_add(k, sk, 1);
 	assert_int_equal(bpf_map_update_elem(k->rig.socks, &sk, s, BPF_ANY), 0);
 }
 
 /* Of the hash, if it is still there. */
 static void uproot(struct kernel *k, uint64_t sk)
 {
-	if (bpf_map_delete_elem(k->rig.socks, &sk) == 0 && k->rig.at)
-		k->rig.at->spilled--;
+	if (bpf_map_delete_elem(k->rig.socks, &sk) == 0)
+		spilled_add(k, sk, -1);
 }
 
 static struct refresh *reader(struct kernel *k)
