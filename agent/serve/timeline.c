@@ -11,7 +11,6 @@
 
 #define TEXTS	   6 /* of an edge: namespace, kind and name of both ends */
 #define FIRST_ROOM 16
-#define RECENT	   512
 
 struct cell {
 	struct metrics_growth counts;
@@ -34,13 +33,6 @@ struct edge {
 	char *texts; /* heap, one behind the other */
 };
 
-/* Which edge the flows between two ends were last, so that its texts need not be looked up. */
-struct recent {
-	uint64_t from, to; /* flow_view's serials */
-	uint64_t serial;   /* of the edge: ids come again */
-	uint32_t edge;
-};
-
 struct timeline {
 	uint32_t max_edges, max_cells;
 	struct slot slots[TIMELINE_SLOTS]; /* slot number modulo TIMELINE_SLOTS */
@@ -53,7 +45,6 @@ struct timeline {
 	uint32_t cells, ids;
 	uint64_t lost, other, early;
 	size_t text_bytes, cell_bytes;
-	struct recent recent[RECENT];
 };
 
 int timeline_new(const struct timeline_opts *o, nsec_t now, struct timeline **ret)
@@ -230,27 +221,6 @@ static uint32_t edge_of(struct timeline *t, const struct str texts[TEXTS])
 	return id ? id : edge_make(t, hash, other);
 }
 
-static uint32_t edge_of_flow(struct timeline *t, const struct flow_view *v)
-{
-	const bool in = v->dir == FLOW_IN;
-	const uint64_t from = in ? v->remote_serial : v->local_serial,
-		       to = in ? v->local_serial : v->remote_serial;
-	struct recent *r = &t->recent[hash_numbers(&t->seed, from, to) % RECENT];
-	struct str texts[TEXTS];
-	uint32_t id;
-
-	if (r->edge && r->from == from && r->to == to && edge_at(t, r->edge)->cells &&
-	    edge_at(t, r->edge)->serial == r->serial)
-		return r->edge;
-	texts_of(in ? &v->remote : &v->local, texts);
-	texts_of(in ? &v->local : &v->remote, texts + 3);
-	id = edge_of(t, texts);
-	if (id && from && to && has_texts(edge_at(t, id), texts)) /* not "other", for now */
-		*r = (struct recent){
-			.from = from, .to = to, .edge = id, .serial = edge_at(t, id)->serial};
-	return id;
-}
-
 /* ---- cells ----------------------------------------------------------------------------------- */
 
 static int slot_room(struct timeline *t, struct slot *s)
@@ -298,12 +268,16 @@ static void make_room(struct timeline *t)
 void timeline_add(struct timeline *t, nsec_t now, const struct flow_view *v,
 		  const struct metrics_growth *d)
 {
+	const bool in = v->dir == FLOW_IN;
+	struct str texts[TEXTS];
 	struct cell *c;
 	uint32_t id;
 
+	texts_of(in ? &v->remote : &v->local, texts);
+	texts_of(in ? &v->local : &v->remote, texts + 3);
 	turn_to(t, now / TIMELINE_SLOT);
 	make_room(t);
-	id = edge_of_flow(t, v);
+	id = edge_of(t, texts);
 	c = id ? cell_of(t, id) : NULL;
 	if (c) {
 		metrics_grow(&c->counts, d);
