@@ -92,7 +92,7 @@ def broken(rig):
 
 def slow(rig):
     """What takes longer than a second shows that it waits, on a terminal alone."""
-    bad = Bad(rig, page(b'{"sinks": []}'), 2.0)
+    bad = Bad(rig, page(b'{"sinks": []}'), 1.5)
     said = kindred(rig, "sinks", "--socket", bad.path)
     rig.checks.test("nothing in a pipe", said.code == 0 and said.err == "" or [said])
     if not Terminal.there():

@@ -58,8 +58,10 @@ class Terminal:
     """A tmux server of its own with one window, in which one program runs."""
 
     def __init__(self, rig, width=100, height=40):
-        self.rig, self.width, self.height = rig, width, height
+        self.width, self.height = width, height
+        self.program = rig.bin("kindred")
         self.socket = rig.path("tmux")
+        rig.own(self)
 
     @staticmethod
     def there():
@@ -74,7 +76,7 @@ class Terminal:
     def run(self, *args, env=""):
         """Begins it. The window stays when it has ended, and says with which code."""
         line = "trap : INT; env %s %s; echo \"[ended $?]\"; exec sleep 1000" % (
-            env, " ".join(shlex.quote(a) for a in [self.rig.bin("kindred"), *args]))
+            env, " ".join(shlex.quote(a) for a in [self.program, *args]))
         self.tmux("new-session", "-d", "-x", str(self.width), "-y", str(self.height),
                   "sh", "-c", line)
         return self

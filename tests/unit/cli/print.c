@@ -1,13 +1,15 @@
 /*
  * What commands print with: rows that fit, texts that move no cursor, figures, and the
- * page of metrics read back.
+ * page of metrics read back, and what kindred top makes of two of them.
  */
 #include "base/mem.h"
 #include "cli/ask_dial.h"
 #include "cli/prom_read.h"
 #include "cli/sheet.h"
 #include "cli/status_advice.h"
+#include "cli/screen.h"
 #include "cli/text.h"
+#include "cli/top_view.h"
 
 // clang-format off: cmocka's header needs these before it
 #include <stdarg.h>
@@ -205,6 +207,75 @@ static void servers(void **state)
 		assert_int_equal(ask_server_parse(bad[i], &s, &error), -EINVAL);
 }
 
+#define PAIR(w)                                                                               \
+	"src_namespace=\"n\",src_workload=\"" w                                               \
+	"\",src_kind=\"D\",dst_namespace=\"\",dst_workload=\"unknown\",dst_kind=\"address\"," \
+	"proto=\"tcp\""
+#define SENT(w, n)  "kindred_flow_bytes_total{" PAIR(w) ",direction=\"sent\"} " n "\n"
+#define CONNS(w, n) "kindred_flow_connections_total{" PAIR(w) "} " n "\n"
+
+static void read_sample(struct top_sample *s, const char *page, nsec_t at)
+{
+	*s = (struct top_sample){.page = {.max = 65536}, .at = at};
+	assert_int_equal(buf_append_str(&s->page, str_of(page)), 0);
+	assert_int_equal(top_sample_read(s, 100 * NSEC_PER_SEC), 0);
+}
+
+static void between_two_pages(void **state)
+{
+	struct top_sample before, now;
+	struct top_row *rows = NULL;
+
+	(void)state;
+	read_sample(&before, SENT("a", "1000") CONNS("a", "9") SENT("b", "500"), 0);
+	read_sample(
+		&now,
+		SENT("c", "7") SENT("a", "1500") SENT("b", "20") CONNS(
+			"a", "9") "process_start_time_seconds 40\nkindred_flow_series_max 2000\n",
+		NSEC_PER_SEC);
+	assert_true(now.flows && !before.flows);
+	assert_true(now.age == 60);
+	assert_int_equal(now.n, 3);
+	assert_int_equal(top_differences(&before, &now, &rows), 0);
+	top_sort_rows(rows, 3, TOP_BY_TRAFFIC);
+	assert_true(top_row_has(&rows[0], "N/A -> unknown (addr"));
+	assert_true(rows[0].v[TOP_SENT] == 500 && rows[0].v[TOP_CONNECTIONS] == 0);
+	assert_true(rows[1].v[TOP_SENT] == 20); /* it began anew */
+	assert_true(rows[2].v[TOP_SENT] == 7);	/* it is new */
+	free(rows);
+	top_sample_done(&before);
+	top_sample_done(&now);
+}
+
+static void keys_of_top(void **state)
+{
+	struct top_sample now;
+	struct top_view v = {.where = "here", .now = &now};
+	const struct sheet_look look = {.width = 60};
+
+	(void)state;
+	read_sample(&now, SENT("a", "1") SENT("b", "2") SENT("c", "3"), 0);
+	for (const char *k = "/c\x7f"
+			     "B\n";
+	     *k; k++)
+		top_view_key(&v, *k, 24);
+	assert_string_equal(v.filter, "B");
+	for (int i = 0; i < 3; i++) { /* no further down than there are rows */
+		_buf_ struct buf out = {.max = 65536};
+		size_t lines = 1;
+
+		top_view_key(&v, i ? 'j' : KEY_ESCAPE, 6);
+		assert_int_equal(top_view_screen(&v, &look, 6, &out), 0);
+		for (size_t at = 0; at < out.n; at++)
+			lines += buf_str(&out).p[at] == '\n';
+		assert_int_equal(lines, 6);
+	}
+	assert_int_equal(v.skip, 1);
+	top_view_key(&v, KEY_END, 24);
+	assert_true(v.quit);
+	top_sample_done(&now);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -215,6 +286,8 @@ int main(void)
 		cmocka_unit_test(metrics_are_read),
 		cmocka_unit_test(advice),
 		cmocka_unit_test(servers),
+		cmocka_unit_test(between_two_pages),
+		cmocka_unit_test(keys_of_top),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
