@@ -276,11 +276,16 @@ void faults_clear(struct faults *f)
 	f->n = 0;
 }
 
+static double seconds(nsec_t from, nsec_t to)
+{
+	return (double)(to - from) / (double)NSEC_PER_SEC;
+}
+
 static bool strikes(struct faults *fs, struct fault *f, nsec_t now)
 {
-	double age = (double)(now - f->since) / (double)NSEC_PER_SEC;
-
-	if (age < f->after_s || (f->for_s > 0 && age >= f->after_s + f->for_s))
+	if (seconds(f->since, now) < f->after_s)
+		return false;
+	if (f->for_s > 0 && f->first && seconds(f->first, now) >= f->for_s)
 		return false;
 	f->matches++;
 	if (f->nth && f->matches != f->nth)
@@ -315,7 +320,8 @@ const struct fault *faults_hit(struct faults *fs, enum fault_id id, enum verb ve
 
 		if (f->id != id || !concerns(f, verb, kind) || !strikes(fs, f, now))
 			continue;
-		f->plays++;
+		if (!f->plays++)
+			f->first = now;
 		printf("fault %s: %s %s (%lu)\n", f->text,
 		       verb == _VERB_MAX ? "connection" : verb_name[verb],
 		       kind == _KIND_MAX ? "-" : kind_info[kind].plural, f->plays);

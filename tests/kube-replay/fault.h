@@ -5,8 +5,8 @@
  *   NAME[-VERB][=ARG][@KEY=VALUE...]     several are joined by commas
  *
  * ARG may be RESOURCE, RESOURCE:VALUE or VALUE. Discovery is struck only by faults that name it as
- * their verb. Filters: resource= verb= nth=
- * every= times= p= after= for= (seconds since the fault was set).
+ * their verb. Filters: resource= verb= nth= every= times= p= after= (seconds since the
+ * fault was set) for= (seconds since it struck first).
  */
 #pragma once
 
@@ -95,7 +95,7 @@ struct fault {
 	enum verb verb; /* _VERB_MAX: any */
 	double p, after_s, for_s;
 	unsigned long nth, every, times;
-	nsec_t since;
+	nsec_t since, first; /* set; struck first, 0: not yet */
 	unsigned long matches, plays;
 };
 

@@ -54,7 +54,9 @@ static void usage(FILE *out)
 	      "with RESOURCE or RESOURCE: (pods, widgets.example.com), as in\n"
 	      "delay-list=replicasets:60. Keys: resource=, verb=, nth= (only the nth match), "
 	      "every=,\n"
-	      "times= (at most), p= (probability), after= and for= (seconds since it was set).\n"
+	      "times= (at most), p= (probability), after= (seconds since it was set), for= (since "
+	      "it\n"
+	      "struck first).\n"
 	      "Default arguments in brackets.\n",
 	      out);
 	faults_help(out);
