@@ -31,6 +31,11 @@ def pruned(o):
     return o
 
 
+def noted(ns):
+    """A Service with an annotation of each noisy prefix, and one to keep."""
+    return make.service("annotated", ns, annotations={p + "x": "gone" for p in DROPPED} | {"example.com/x": "kept"})
+
+
 def masked(has, wants):
     """Whether `has` is the text `wants` with parts of it masked; JSON in a text may be written anew."""
     if not isinstance(wants, str):
@@ -73,7 +78,7 @@ def export_differs(agent, api, args=(), wanted=lambda o: True):
 
 def export(rig):
     api = r.Replay(rig)
-    api.put(make.service("noted", "shop", annotations={p + "x": "gone" for p in DROPPED} | {"example.com/x": "kept"}))
+    api.put(noted("shop"))
     agent = r.Agent(rig, api, "--resources", "on")
     problems = [["never looked"]]
 

@@ -9,6 +9,7 @@ import parts_ask as questions
 import rig as r
 import truth
 
+NOTES_MAX = 64 << 10    # bytes of an object's annotations
 PROBE = "kubernetes"    # what an embedder is asked first, for its dimension
 
 
@@ -218,6 +219,17 @@ def embedders(rig):
         agent.end()
 
 
+def annotations_differ(db, api):
+    """They are told whole or, when they are many, not at all."""
+    def wanted(o):
+        notes = questions.pruned(o)["metadata"].get("annotations", {})
+        return notes if len(json.dumps(notes)) < NOTES_MAX else {}
+
+    has = {i: d["annotations"] for i, d in db.dump().items()}
+    wants = {truth.document(o, {}, None, False)[0]: wanted(o) for o in truth.objects(api.url)}
+    return questions.unlike("", has, wants) if any(wants.values()) else ["there are none"]
+
+
 def receiver(rig):
     """cluster-whisperer's sync: it embeds by itself, and cannot be asked what it holds."""
     api = r.Replay(rig)
@@ -239,7 +251,9 @@ def receiver(rig):
             out[i] = row
         return out
 
+    api.put(questions.noted("shop"))
     rig.compare("instances equal the cluster's objects", holds, api, agent.settled)
+    rig.checks.test("and have their annotations, without noise", annotations_differ(db, api))
     faults = [{"status": 429, "headers": {"Retry-After": 1}}, {"status": 503}, {"status": 413},
               {"half": True}, {"reset": True}, {"wrong": "later"}, {"wrong": "list"}]
     troubled(rig, api, agent, db, faults, holds, 4)

@@ -128,6 +128,16 @@ static void what_counts_as_a_change(void **state)
 		 "\"resourceVersion\":"
 		 "\"9\"}}",
 		 true},
+		/* the status alone: kinds of generation 1 for ever, and of none, live by it */
+		{"{\"metadata\":{\"name\":\"x\",\"namespace\":\"a\",\"uid\":\"u\",\"generation\":1,"
+		 "\"resourceVersion\":\"10\"},\"status\":{\"phase\":\"Pending\"}}",
+		 true},
+		{"{\"metadata\":{\"name\":\"x\",\"namespace\":\"a\",\"uid\":\"u\",\"generation\":1,"
+		 "\"resourceVersion\":\"11\"},\"status\":{\"phase\":\"Running\"}}",
+		 true},
+		{"{\"metadata\":{\"name\":\"x\",\"namespace\":\"a\",\"uid\":\"u\",\"generation\":1,"
+		 "\"resourceVersion\":\"12\"},\"status\":{\"phase\":\"Running\"}}",
+		 false},
 	};
 	struct store_cursor *c;
 	struct rig w;
