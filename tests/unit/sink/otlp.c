@@ -13,6 +13,7 @@
 #include "sink/otlp/otlp.h"
 #include "tests/lib/fake.h"
 #include "tests/lib/http_probe.h"
+#include "tests/lib/torture.h"
 
 #define HUNG	(60 * SEC)
 #define TIMEOUT (1000 * NSEC_PER_MSEC)
@@ -649,6 +650,32 @@ static void headers_of_a_file(void **state)
 	close_place(&p);
 }
 
+static int make_and_free(void *ctx)
+{
+	_buf_ struct buf error = {.max = 1024};
+	struct run *p = ctx;
+	const struct otlp_opts o = opts(p);
+	struct otlp *made = NULL;
+	int r = otlp_new(&o, &made, &error);
+
+	assert_int_equal(r == 0, made != NULL);
+	otlp_free(&made);
+	return r;
+}
+
+static void without_memory(void **state)
+{
+	struct run p;
+
+	(void)state;
+	if (!fake_possible())
+		return;
+	open_place(&p, 10000);
+	flows(&p, 5);
+	assert_int_equal(torture_run(make_and_free, &p), 0);
+	close_place(&p);
+}
+
 static void bad_options(void **state)
 {
 	struct run p;
@@ -684,7 +711,8 @@ int main(void)
 		cmocka_unit_test(partly_taken),	      cmocka_unit_test(an_answer_too_late),
 		cmocka_unit_test(totals_catch_up),    cmocka_unit_test(away_for_long),
 		cmocka_unit_test(stopped_alone),      cmocka_unit_test(stopped_in_between),
-		cmocka_unit_test(headers_of_a_file),  cmocka_unit_test(bad_options),
+		cmocka_unit_test(headers_of_a_file),  cmocka_unit_test(without_memory),
+		cmocka_unit_test(bad_options),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
