@@ -13,31 +13,40 @@ static void put(struct pb_out *p, struct str s)
 		p->r = buf_append_str(p->out, s);
 }
 
-static void put_number(struct pb_out *p, uint64_t v)
+/* Seven bits a byte; returns how many. */
+static size_t number(char out[VARINT_MAX], uint64_t v)
 {
-	if (p->r == 0)
-		p->r = varint_put(p->out, v);
+	size_t n = 0;
+
+	for (; v > 0x7f; v >>= 7)
+		out[n++] = (char)((v & 0x7f) | 0x80);
+	out[n++] = (char)v;
+	return n;
 }
 
-static void put_tag(struct pb_out *p, unsigned field, enum wire type)
+/* The tag and a number behind it, in one piece. */
+static void put_head(struct pb_out *p, unsigned field, enum wire type, uint64_t v)
 {
-	put_number(p, (uint64_t)field << 3 | type);
+	char bytes[2 * VARINT_MAX];
+	size_t n = number(bytes, (uint64_t)field << 3 | type);
+
+	n += number(bytes + n, v);
+	put(p, str_make(bytes, n));
 }
 
 void pb_varint(struct pb_out *p, unsigned field, uint64_t v)
 {
-	put_tag(p, field, WIRE_VARINT);
-	put_number(p, v);
+	put_head(p, field, WIRE_VARINT, v);
 }
 
 void pb_fixed64(struct pb_out *p, unsigned field, uint64_t v)
 {
-	char bytes[8];
+	char bytes[VARINT_MAX + 8];
+	size_t n = number(bytes, (uint64_t)field << 3 | WIRE_FIXED64);
 
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		bytes[i] = (char)(v >> 8 * i & 0xff);
-	put_tag(p, field, WIRE_FIXED64);
-	put(p, str_make(bytes, sizeof(bytes)));
+	for (size_t i = 0; i < 8; i++)
+		bytes[n++] = (char)(v >> 8 * i & 0xff);
+	put(p, str_make(bytes, n));
 }
 
 void pb_double(struct pb_out *p, unsigned field, double v)
@@ -51,8 +60,7 @@ void pb_double(struct pb_out *p, unsigned field, double v)
 
 void pb_bytes(struct pb_out *p, unsigned field, struct str s)
 {
-	put_tag(p, field, WIRE_BYTES);
-	put_number(p, s.n);
+	put_head(p, field, WIRE_BYTES, s.n);
 	put(p, s);
 }
 
@@ -66,7 +74,8 @@ static size_t valid(struct str s)
 {
 	size_t run = 0, n;
 
-	while (run < s.n && (n = str_utf8(str_from(s, run))) != 0)
+	while (run < s.n &&
+	       (n = (unsigned char)s.p[run] < 0x80 ? 1 : str_utf8(str_from(s, run))) != 0)
 		run += n;
 	return run;
 }
@@ -94,27 +103,27 @@ void pb_text(struct pb_out *p, unsigned field, struct str s)
 size_t pb_open(struct pb_out *p, unsigned field)
 {
 	if (field)
-		put_tag(p, field, WIRE_BYTES);
-	put(p, STR("\0")); /* of the length; most take no more */
+		put_head(p, field, WIRE_BYTES, 0); /* most lengths take no more than a byte */
+	else
+		put(p, STR("\0"));
 	return p->out->n;
 }
 
 void pb_close(struct pb_out *p, size_t at)
 {
 	char bytes[VARINT_MAX];
-	struct buf length = {.p = bytes, .cap = sizeof(bytes), .max = sizeof(bytes)};
-	const size_t n = p->out->n - at;
+	const size_t n = p->out->n - at, length = number(bytes, n);
 	char *content;
 
 	if (p->r < 0)
 		return;
 	assert(at && p->out->n >= at);
-	(void)varint_put(&length, n);
-	p->r = buf_reserve(p->out, length.n - 1);
+	p->r = buf_reserve(p->out, length - 1);
 	if (p->r < 0)
 		return;
 	content = buf_tail(p->out) - n;
-	memmove(content + length.n - 1, content, n);
-	memcpy(content - 1, bytes, length.n);
-	buf_commit(p->out, length.n - 1);
+	if (length > 1)
+		memmove(content + length - 1, content, n);
+	memcpy(content - 1, bytes, length);
+	buf_commit(p->out, length - 1);
 }

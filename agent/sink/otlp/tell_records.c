@@ -7,7 +7,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
-#define TURN_FLOWS 256 /* of one callback: about a millisecond */
+#define TURN_FLOWS 64 /* of one callback: about a millisecond */
 #define DELAY	   NSEC_PER_SEC
 #define AGAIN	   (100 * NSEC_PER_MSEC) /* without memory */
 
