@@ -32,7 +32,7 @@ TEST_TOOLS := python3:python3 python3.yaml:python3-yaml ip:iproute2 openssl:open
 
 WARN := -Wall -Wextra -Wshadow -Wundef -Wvla -Wformat=2 -Wtype-limits -Wstrict-prototypes \
 	-Wmissing-prototypes -Wcast-qual -Wswitch-enum -Wnull-dereference $(if $(CI),-Werror)
-OPT := $(if $(SAN)$(DEBUG),-O1 -g,-O2 -g)
+OPT := $(if $(SAN)$(DEBUG),-O1 -g,-O2 -g -fno-asynchronous-unwind-tables)
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all) \
 	$(if $(filter thread,$(SAN)),-Wno-tsan -Wno-null-dereference) \
 	$(if $(LIBFUZZER),-fsanitize=fuzzer-no-link)
