@@ -1,6 +1,7 @@
 #include "cli/resource_lists.h"
 
 #include "base/mem.h"
+#include "tree/path.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -47,29 +48,6 @@ int lists_names(struct lists *l, const struct option_list *o, struct collect_nam
 	return 0;
 }
 
-/* Whether every bracket and quote that opens is closed: else a comma in it was cut at. */
-static bool whole(struct str s)
-{
-	int depth = 0;
-	char quote = 0;
-
-	for (size_t i = 0; i < s.n; i++) {
-		const char c = s.p[i];
-
-		if (quote) {
-			i += c == '\\';
-			quote = c == quote ? 0 : quote;
-		} else if (c == '\'' || c == '"') {
-			quote = c;
-		} else if (c == '[' || c == '(' || c == '{') {
-			depth++;
-		} else if (c == ']' || c == ')' || c == '}') {
-			depth--;
-		}
-	}
-	return !quote && depth <= 0;
-}
-
 /* The expression that begins at item *at, of which `head` was read already; *at goes behind it. */
 static int take_path(struct lists *l, const struct option_list *o, size_t *at, struct str head,
 		     struct str *ret)
@@ -78,7 +56,7 @@ static int take_path(struct lists *l, const struct option_list *o, size_t *at, s
 	char *copy;
 	int r = buf_append_str(&b, head);
 
-	for (++*at; r == 0 && *at < o->n && !whole(buf_str(&b)); ++*at)
+	for (++*at; r == 0 && *at < o->n && path_until(buf_str(&b), ',') == SIZE_MAX; ++*at)
 		r = buf_printf(&b, ",%s", o->v[*at]);
 	if (r < 0)
 		return r;

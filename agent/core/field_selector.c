@@ -13,31 +13,6 @@ struct field_selector {
 	struct path *path;
 };
 
-/* Where the expression ends: at the first "=" that is in no bracket and no quotes. */
-static size_t end_of_path(struct str s)
-{
-	int depth = 0;
-	char quote = 0;
-
-	for (size_t i = 0; i < s.n; i++) {
-		const char c = s.p[i];
-
-		if (quote) {
-			i += c == '\\';
-			quote = c == quote ? 0 : quote;
-		} else if (c == '\'' || c == '"') {
-			quote = c;
-		} else if (c == '[' || c == '{') {
-			depth++;
-		} else if (c == ']' || c == '}') {
-			depth--;
-		} else if (c == '=' && depth <= 0) {
-			return i;
-		}
-	}
-	return s.n;
-}
-
 static int fill(struct field_selector *s, struct buf *ret_error)
 {
 	struct str rest = str_of(s->text), path;
@@ -46,8 +21,8 @@ static int fill(struct field_selector *s, struct buf *ret_error)
 	int r;
 
 	(void)str_split(&rest, '=', &s->resource);
-	end = end_of_path(rest);
-	if (!s->resource.n || end == 0 || end >= rest.n) {
+	end = path_until(rest, '=');
+	if (!s->resource.n || end == 0 || end >= rest.n) { /* no "=", or an open bracket */
 		r = buf_printf(ret_error,
 			       "\"%s\" must be RESOURCE=JSONPATH=VALUE, such as "
 			       "ingresses=.spec.ingressClassName=public",

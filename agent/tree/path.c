@@ -19,6 +19,30 @@ struct walk {
 	const struct tree *root;
 };
 
+size_t path_until(struct str text, char stop)
+{
+	int depth = 0;
+	char quote = 0;
+
+	for (size_t i = 0; i < text.n; i++) {
+		const char c = text.p[i];
+
+		if (quote) {
+			i += c == '\\';
+			quote = c == quote ? 0 : quote;
+		} else if (c == '\'' || c == '"') {
+			quote = c;
+		} else if (c == '[' || c == '(' || c == '{') {
+			depth++;
+		} else if (c == ']' || c == ')' || c == '}') {
+			depth--;
+		} else if (c == stop && depth <= 0) {
+			return i;
+		}
+	}
+	return quote || depth > 0 ? SIZE_MAX : text.n;
+}
+
 int path_new(struct str text, struct path **ret, struct buf *ret_error)
 {
 	struct path *p;

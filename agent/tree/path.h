@@ -17,6 +17,9 @@
 
 struct path;
 
+/* Where an expression within a longer text ends: at the first `stop` that is in no bracket and no
+ * quotes. The text's length: there is none; SIZE_MAX: a bracket or quote is open at its end. */
+size_t path_until(struct str text, char stop);
 /* 0, -ENOMEM, or -EINVAL with a sentence and, in two more lines, the expression and a mark under
  * the fault. */
 int path_new(struct str text, struct path **ret, struct buf *ret_error);

@@ -369,13 +369,38 @@ static void short_of_memory(void **state)
 	assert_int_equal(torture_run(compile, bad), 0);
 }
 
+static void where_it_ends(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t end;
+	} cases[] = {
+		{".a=b", 2},
+		{"=b", 0},
+		{".a", 2},
+		{"", 0},
+		{"['a=b']=c", 7},
+		{"['it\\'s=x']=c", 11},
+		{".a[?(@.b==\"=\")]=c=d", 15},
+		{".a]=c", 3},
+		{".a[=b", SIZE_MAX},
+		{".a['=b", SIZE_MAX},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		if (path_until(str_of(cases[i].text), '=') != cases[i].end)
+			fail_msg("%s: %zu", cases[i].text, path_until(str_of(cases[i].text), '='));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(kubectls_examples), TEST(names),	 TEST(indexes),
 		TEST(filters),		 TEST(faults),	 TEST(too_much),
-		TEST(stops_and_first),	 TEST(removing), TEST(short_of_memory),
+		TEST(stops_and_first),	 TEST(removing), TEST(where_it_ends),
+		TEST(short_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
