@@ -159,7 +159,7 @@ static int on_frame(struct peers *p, nsec_t now, const struct frame *f)
 {
 	if (f->kind == FRAME_HELLO)
 		return on_hello(p, now, f->payload);
-	if (!p->greeted)
+	if (!p->greeted && f->kind != FRAME_END) /* it may have lost the lease meanwhile */
 		return fault(p, -EBADMSG, "the stream begins wrongly");
 	switch (f->kind) {
 	case FRAME_SNAPSHOT:

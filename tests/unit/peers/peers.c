@@ -543,6 +543,23 @@ static void sent_away(void **state)
 	expect(PEERS_RESOLVE, PEERS_SPREAD);
 }
 
+/* The leader went between its answer's head and its first word: what is known stays. */
+static void sent_away_at_once(void **state)
+{
+	struct peers_status st;
+
+	(void)state;
+	synced_stream();
+	peers_end(p, now, "cut");
+	open_stream();
+	assert_int_equal(frame_put(&stream, FRAME_END, STR("collector-1 leads")), 0);
+	assert_int_equal(give(), -ESHUTDOWN);
+	peers_status(p, &st);
+	assert_int_equal(st.faults, 0);
+	assert_string_equal(st.error, "collector-1 leads");
+	assert_true(has(1));
+}
+
 static void our_clock_stood_still(void **state)
 {
 	(void)state;
@@ -638,6 +655,7 @@ int main(void)
 		TEST(too_much_for_the_maximum),
 		TEST(silence),
 		TEST(sent_away),
+		TEST(sent_away_at_once),
 		TEST(our_clock_stood_still),
 		TEST(a_long_way_in_is_too_doubtful),
 		TEST(with_little_memory),
