@@ -114,6 +114,7 @@ static void test_one_watch_a_kind(void **state)
 	agent(rig, NULL);
 	rig_converge(rig);
 	assert_true_store(rig, NULL);
+	rig_wait_log(rig, "objects: synced", RIG_PATIENCE); /* kinds that nothing else waits for */
 	assert_int_equal(asked(rig, "watch pods", "200"), 1);
 	assert_int_equal(asked(rig, "watch replicasets", "200"), 1);
 	assert_int_equal(asked(rig, "watch jobs", "200"), 1);
