@@ -56,7 +56,10 @@ if [ ! -w /run ]; then
 	ask="--socket $o/run.sock"
 	set -- "$@" --socket "$o/run.sock"
 fi
-"$o/kindred" agent "$@" --vector "sqlite:$store" --graph "sqlite:$store" &
+mkfifo "$work/says"
+(trap '' INT TERM HUP; exec tee "$work/log" <"$work/says" >&2) & # ends with the agent
+log=$!
+"$o/kindred" agent "$@" --vector "sqlite:$store" --graph "sqlite:$store" 2>"$work/says" &
 agent=$!
 pids="$agent $pids"
 flows=
@@ -77,6 +80,7 @@ show_status() {
 	echo 'run: kindred status'
 	# shellcheck disable=SC2086
 	"$o/kindred" status $ask 2>&1 || :
+	sed -n 's/.* page: \(http[^ ]*\).*/run: open \1 in a browser: the map of who talks to whom/p' "$work/log"
 	echo "run: see more: ${o#"$PWD"/}/kindred top, pods, workloads, whois ADDRESS${ask:+ ($ask)}"
 }
 
@@ -110,4 +114,5 @@ wait "$reducer" || :
 kill "$agent"
 r=0
 wait "$agent" || r=$?
+wait "$log" || :
 [ "$r" = 0 ] || { echo "run: the agent ended with exit code $r" >&2; exit 1; }
