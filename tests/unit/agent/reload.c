@@ -446,9 +446,10 @@ static void flows_go_on(void **state)
 	wait_file(rig, "two", across.from);
 	assert_int_equal(rig_figure(rig, "kindred_flow_series_max"), 50);
 	assert_int_equal(rig->told.connects, 1);
+	/* Others on this machine connect, too: some may just be on their way. */
+	rig_wait_figure(rig, "kindred_flows_unaccounted", 0);
 	assert_int_equal(proc_stop(&rig->agent, SIGTERM, RIG_PATIENCE, NULL), 0);
 	assert_int_equal(rig->agent.code, 0);
-	rig_assert(rig, rig_logged(rig, " + unaccounted 0"), "the ledger");
 	rig_assert(rig, !file_has(rig, "one", after.from), "the old file is written still");
 }
 

@@ -3,6 +3,7 @@
  * logrotate does), and ends with whole lines and true figures where nobody reads.
  */
 #include "tests/lib/rig.h"
+#include "tests/lib/rig_page.h"
 
 #include "base/mem.h"
 
@@ -145,7 +146,7 @@ static unsigned long figure(const struct rig *rig, const char *text)
 static void who_does_not_read_is_told_the_loss(void **state)
 {
 	struct rig *rig = *state;
-	char file[PROC_PATH_MAX], arg[PROC_PATH_MAX + 8];
+	char file[PROC_PATH_MAX], socket[PROC_PATH_MAX], arg[PROC_PATH_MAX + 8];
 	static char bytes[1 << 20];
 	unsigned long lines;
 	size_t got = 0;
@@ -165,18 +166,20 @@ static void who_does_not_read_is_told_the_loss(void **state)
 	rig_reducer(rig, NULL);
 	rig_agent(rig,
 		  (const char *const[]){"--flows", "on", "--flows-out", arg, "--flow-pending", "1s",
-					"--flow-max", "4096", NULL},
+					"--flow-max", "4096", "--socket",
+					rig_path(rig, RIG_SOCKET, socket), NULL},
 		  NULL);
 	rig_wait_told(rig, "metadata_complete");
 	for (int i = 0; i < 2500; i++)
 		(void)connect_once();
 	proc_sleep(3 * NSEC_PER_SEC); /* remote ends are looked for a while */
+	/* Others on this machine connect, too: some may just be on their way. */
+	rig_wait_figure(rig, "kindred_flows_unaccounted", 0);
 	stop(rig);
 	lines = figure(rig, "flows: lines written ");
 	rig_assert(rig, lines > 0, "no lines");
 	rig_assert(rig, figure(rig, "not taken before the stop ") > 0, "all lines were taken");
 	rig_assert(rig, figure(rig, "the output was too slow for ") > 500, "no flow was let go of");
-	rig_assert(rig, figure(rig, " + unaccounted ") == 0, "the ledger");
 	n = read(fd, bytes, sizeof(bytes));
 	rig_assert(rig, n > 0 && bytes[n - 1] == '\n', "it ends with half a line");
 	for (ssize_t i = 0; i < n; i++)
