@@ -41,6 +41,19 @@ static flow_id find(const struct flows *f, const struct abi_tuple *t, bool found
 	return 0;
 }
 
+/* A list knows who listens now, the programs what was sent. */
+static void learn_dir(struct flows *f, flow_id id, uint8_t told)
+{
+	struct flow_rec *r = flow_rec(f, id);
+	const enum flow_dir dir = told == ABI_DIR_OUT ? FLOW_OUT : FLOW_IN;
+
+	if (told == ABI_DIR_UNKNOWN || r->dir == dir)
+		return;
+	twins_part(f, id);
+	r->dir = (uint8_t)dir;
+	twins_find(f, id);
+}
+
 flow_id found_join(struct flows *f, const struct abi_sock *s)
 {
 	flow_id id = f->n_found ? find(f, &s->tuple, true) : 0;
@@ -64,8 +77,7 @@ flow_id found_join(struct flows *f, const struct abi_sock *s)
 	}
 	if (s->tuple.netns)
 		r->netns = s->tuple.netns;
-	if (r->dir == FLOW_DIR_UNKNOWN && s->dir != ABI_DIR_UNKNOWN)
-		r->dir = s->dir == ABI_DIR_OUT ? FLOW_OUT : FLOW_IN;
+	learn_dir(f, id, s->dir);
 	return id;
 }
 

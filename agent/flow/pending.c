@@ -260,8 +260,8 @@ bool pending_ended(struct flows *f, flow_id id)
 {
 	struct flow_rec *r = flow_rec(f, id);
 
-	if (!(r->flags & FLOW_F_RELEASED))
-		return false;
+	if (!(r->flags & FLOW_F_RELEASED) || r->queue == QUEUE_AGAIN)
+		return false; /* it is about to be named */
 	if (!remote_known(f, r) || (r->twin && flow_rec(f, r->twin)->queue == QUEUE_PARTLY)) {
 		queue_join(f, id, QUEUE_AGAIN);
 		return false;

@@ -65,10 +65,21 @@ static struct verdict verdict(const struct abi_sock *s)
 	}
 }
 
-static struct flow_counters counters(const struct abi_counters *c)
+/* Where the programs cannot tell who connected, our SYN is in what was sent; a flow that was listed
+ * knows by who listens. */
+static uint64_t sent(const struct flow_rec *r, const struct abi_sock *s)
 {
+	const bool syn = r->dir == FLOW_OUT && s->dir == ABI_DIR_UNKNOWN && s->counters.sent;
+
+	return s->counters.sent - syn;
+}
+
+static struct flow_counters counters(const struct flow_rec *r, const struct abi_sock *s)
+{
+	const struct abi_counters *c = &s->counters;
+
 	return (struct flow_counters){
-		.sent = c->sent,
+		.sent = sent(r, s),
 		.received = c->received,
 		.unacked = c->unacked,
 		.segs_out = c->segs_out,
@@ -90,7 +101,8 @@ static bool is_asked(const struct abi_sock *s, struct flows_endpoint *ret)
 	       memcmp(s->asked_addr, s->tuple.raddr, sizeof(no_addr)) != 0;
 }
 
-/* A cgroup that was not known of the flow before. Without memory: none. */
+/* A cgroup that was not known of the flow before, or by the process that held it alone: a socket's
+ * own is the truth. Without memory: as it was. */
 static bool learn_cgroup(struct flows *f, flow_id id, const struct abi_sock *s)
 {
 	struct flow_rec *r = flow_rec(f, id);
@@ -98,8 +110,12 @@ static bool learn_cgroup(struct flows *f, flow_id id, const struct abi_sock *s)
 	bool news = false;
 
 	for (int i = 0; i < 2; i++) {
-		if (r->cgroup_id[i] || !said[i] || cgroups_hold(f, said[i], &r->cgroup[i]) < 0)
+		cgroup_ix ix;
+
+		if (!said[i] || said[i] == r->cgroup_id[i] || cgroups_hold(f, said[i], &ix) < 0)
 			continue;
+		cgroups_put(f, r->cgroup[i]);
+		r->cgroup[i] = ix;
 		r->cgroup_id[i] = said[i];
 		news = true;
 	}
@@ -114,7 +130,7 @@ static bool learn_cgroup(struct flows *f, flow_id id, const struct abi_sock *s)
 static bool refresh(struct flows *f, flow_id id, const struct abi_sock *s)
 {
 	struct flow_rec *r = flow_rec(f, id);
-	const struct flow_counters c = counters(&s->counters);
+	const struct flow_counters c = counters(r, s);
 	struct flows_endpoint asked, to = {.port = s->tuple.rport};
 	bool news = false;
 

@@ -623,6 +623,7 @@ static void udp_lives_until_it_is_silent(void **state)
 	assert_int_not_equal(read_one(&r, &v), 0);
 	assert_int_equal(v.counters.sent, 105);
 	assert_true(flows_udp(r.f, T0 + 70 * SEC, &k, &u));
+	(void)name_all(&r, T0 + 70 * SEC, &web, &by_address);
 	assert_int_not_equal(read_one(&r, &v), 0);
 	assert_true(v.state == FLOW_CLOSED && v.reason == FLOW_REASON_IDLE && v.ended == u.last);
 	u.first = u.last = T0 + 80 * SEC;
@@ -852,6 +853,75 @@ static void the_kernels_first_record_joins_what_was_found(void **state)
 	(void)name_all(&r, T0 + 2 * SEC, &web, &by_address);
 	check_ledger(&r, 1, 1, 0);
 	stop(&r);
+}
+
+/* /proc knows a process and its namespace; a socket's own cgroup is told of in the record, which
+ * may be that of the end: that is told with the better name. */
+static void the_record_knows_the_cgroup_better(void **state)
+{
+	static const struct flow_end container = {.known_by = KNOWN_CGROUP,
+						  .ns = STR("shop"),
+						  .workload = STR("web"),
+						  .container = STR("app")};
+	struct rig r;
+	struct flow_view v;
+	struct flows_found s = found(1000, 1);
+	struct abi_tcp t = tcp(1000);
+
+	(void)state;
+	start(&r);
+	s.cgroup = 7;
+	assert_int_equal(flows_pre_existing(r.f, T0, &s), 0);
+	(void)name_all(&r, T0, &web, &by_address);
+	assert_int_not_equal(read_one(&r, &v), 0);
+	assert_true(v.cgroup_id == 7 && str_empty(v.local.container));
+	give(&r, &t, ABI_TCP_CLOSE);
+	(void)name_all(&r, T0, &container, &by_address);
+	assert_true(flows_at(r.f, flows_cursor_next(r.f, r.c), &v));
+	assert_true(v.state == FLOW_CLOSED && v.cgroup_id == 10);
+	assert_true(str_eq(v.local.container, STR("app")));
+	check_ledger(&r, 1, 1, 0);
+	stop(&r);
+}
+
+/* Packets that never left this machine hide from the programs who connected, and a listener that is
+ * gone hides it from a list. */
+static void who_connected_is_known_by_either(void **state)
+{
+	static const struct {
+		enum flow_dir listed;
+		uint8_t told;
+		enum flow_dir is;
+		uint64_t sent_told, sent;
+	} cases[] = {
+		{FLOW_OUT, ABI_DIR_UNKNOWN, FLOW_OUT, 41, 40},
+		{FLOW_OUT, ABI_DIR_UNKNOWN, FLOW_OUT, 0, 0},
+		{FLOW_OUT, ABI_DIR_OUT, FLOW_OUT, 40, 40},
+		{FLOW_OUT, ABI_DIR_IN, FLOW_IN, 40, 40},
+		{FLOW_IN, ABI_DIR_UNKNOWN, FLOW_IN, 40, 40},
+		{FLOW_DIR_UNKNOWN, ABI_DIR_OUT, FLOW_OUT, 40, 40},
+		{FLOW_DIR_UNKNOWN, ABI_DIR_UNKNOWN, FLOW_DIR_UNKNOWN, 41, 41},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct rig r;
+		struct flow_view v;
+		struct flows_found s = found(1000, 1);
+		struct abi_tcp t = tcp(1000);
+
+		start(&r);
+		s.dir = cases[i].listed;
+		assert_int_equal(flows_pre_existing(r.f, T0 - SEC, &s), 0);
+		t.sock.flags |= ABI_SOCK_PRE_EXISTING;
+		t.sock.dir = cases[i].told;
+		t.sock.counters.sent = cases[i].sent_told;
+		give(&r, &t, ABI_TCP_CLOSE);
+		(void)by_port(&r, 1000, &v);
+		assert_int_equal(v.dir, cases[i].is);
+		assert_int_equal(v.counters.sent, cases[i].sent);
+		stop(&r);
+	}
 }
 
 static void another_connection_does_not_join(void **state)
@@ -1463,6 +1533,8 @@ int main(void)
 		cmocka_unit_test(udp_of_two_entries_is_evicted_once),
 		cmocka_unit_test(drops_go_to_the_one_they_are_of),
 		cmocka_unit_test(the_kernels_first_record_joins_what_was_found),
+		cmocka_unit_test(the_record_knows_the_cgroup_better),
+		cmocka_unit_test(who_connected_is_known_by_either),
 		cmocka_unit_test(another_connection_does_not_join),
 		cmocka_unit_test(what_was_found_does_not_hide_the_end),
 		cmocka_unit_test(who_waits_is_woken_or_overdue),
