@@ -13,6 +13,7 @@ Control, never counted as a request and outside the prefix:
     GET  /_fake/requests    [{method, path, headers, bytes, status}], and their body as text when
                             `keep_bodies` was set
     GET  /_fake/complaints  [text]
+    GET  /_fake/faults      [fault]: those that no request has taken yet
     POST /_fake/fault       {times?, method?, path?, and one of:
                              status, body?, type?, headers?   answer with this instead
                              half: true      half of the right answer, then the end of the connection
@@ -161,7 +162,7 @@ class Fake:
         if method == "GET":
             if what == "dump":
                 return self.dump()
-            return {"requests": self.requests, "complaints": self.complaints}[what]
+            return {"requests": self.requests, "complaints": self.complaints, "faults": self.faults}[what]
         value = json.loads(body or b"{}")
         if what == "fault":
             self.faults.append(value)

@@ -158,6 +158,26 @@ void fake_fault(struct fake *f, const char *fault)
 	fake_tell(f, "/_fake/fault", fault);
 }
 
+static size_t faults(struct fake *f)
+{
+	json_t *list = fake_ask(f, "GET", "/_fake/faults", NULL);
+	const size_t n = json_array_size(list);
+
+	json_decref(list);
+	return n;
+}
+
+void fake_wait_taken(struct fake *f)
+{
+	const nsec_t until = clock_mono() + PATIENCE;
+
+	while (faults(f)) {
+		if (clock_mono() > until)
+			die("is asked for nothing:", "a fault is left");
+		probe_turn(f->base, 2);
+	}
+}
+
 unsigned fake_complaints(struct fake *f)
 {
 	json_t *list = fake_ask(f, "GET", "/_fake/complaints", NULL);

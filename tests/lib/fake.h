@@ -42,6 +42,8 @@ json_t *fake_ask(struct fake *f, const char *method, const char *path, const cha
 void fake_tell(struct fake *f, const char *path, const char *body);
 /* {"status": 503} and so on: for the next request, unless it says otherwise. */
 void fake_fault(struct fake *f, const char *fault);
+/* Turns the loop until requests have taken all faults: whoever is not answered has asked. */
+void fake_wait_taken(struct fake *f);
 /* Prints and counts what the client did that it must not do. */
 unsigned fake_complaints(struct fake *f);
 /* Requests since the last clear. */

@@ -261,7 +261,7 @@ static void test_failures(void **state)
 	fake_fault(&r->fake, "{\"hang\":true}");
 	assert_int_equal(r->e->ops->embed(r->e, texts, 4, rig_on_vectors, r), 0);
 	assert_int_equal(r->e->ops->embed(r->e, texts, 4, rig_on_vectors, r), -EBUSY);
-	probe_turn(r->base, 30);
+	fake_wait_taken(&r->fake);
 	r->e->ops->cancel(r->e);
 	probe_turn(r->base, 20);
 	assert_false(r->ended);

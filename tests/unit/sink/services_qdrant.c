@@ -391,7 +391,7 @@ static void test_busy_and_cancel(void **state)
 	assert_int_equal(r->b->ops->upsert(r->b, r->bdocs, 2, rig_on_done, r), -EBUSY);
 	assert_int_equal(r->b->ops->ensure(r->b, rig_on_done, r), -EBUSY);
 	assert_int_equal(r->b->ops->health(r->b, rig_on_done, r), -EBUSY);
-	probe_turn(r->base, 50);
+	fake_wait_taken(&r->fake);
 	assert_false(r->ended);
 	r->b->ops->cancel(r->b);
 	probe_turn(r->base, 20);
@@ -405,7 +405,7 @@ static void test_busy_and_cancel(void **state)
 	/* Freed in the middle. */
 	fake_fault(&r->fake, "{\"hang\":true}");
 	assert_int_equal(r->b->ops->upsert(r->b, r->bdocs, 2, rig_on_done, r), 0);
-	probe_turn(r->base, 20);
+	fake_wait_taken(&r->fake);
 	r->b->ops->free(r->b);
 	r->b = NULL;
 	probe_turn(r->base, 20);

@@ -137,7 +137,7 @@ static void test_failures(void **state)
 	assert_int_equal(r->b->ops->remove(r->b, &r->docs[0].id, 1, rig_on_done, r), 0);
 	assert_int_equal(r->b->ops->upsert(r->b, r->bdocs, 1, rig_on_done, r), -EBUSY);
 	assert_int_equal(r->b->ops->health(r->b, rig_on_done, r), -EBUSY);
-	probe_turn(r->base, 20);
+	fake_wait_taken(&r->fake);
 	r->b->ops->cancel(r->b);
 	probe_turn(r->base, 20);
 	assert_false(r->ended);

@@ -203,7 +203,7 @@ static void test_failures(void **state)
 	fake_fault(&r->fake, "{\"hang\":true}");
 	assert_int_equal(r->e->ops->embed(r->e, texts, 4, rig_on_vectors, r), 0);
 	assert_int_equal(r->e->ops->health(r->e, rig_on_done, r), -EBUSY);
-	probe_turn(r->base, 20);
+	fake_wait_taken(&r->fake);
 	r->e->ops->cancel(r->e);
 	probe_turn(r->base, 20);
 	assert_false(r->ended);
@@ -242,7 +242,7 @@ static void test_first_failures(void **state)
 	rig_expect(r, rig_embed(r, texts, 4), VECTOR_RETRY, "no inputs and outputs");
 	fake_fault(&r->fake, "{\"hang\":true}");
 	assert_int_equal(r->e->ops->embed(r->e, texts, 4, rig_on_vectors, r), 0);
-	probe_turn(r->base, 20);
+	fake_wait_taken(&r->fake);
 	r->e->ops->cancel(r->e);
 	fake_fault(&r->fake, "{\"path\":\"config\",\"status\":500}");
 	rig_expect(r, rig_embed(r, texts, 4), VECTOR_OK, "");
