@@ -135,8 +135,14 @@ def cached(rig, agent, api):
     after = gets(api), kind(agent, "statefulsets")["fetches"]
     rig.checks.test("each by one GET", [a - b for a, b in zip(after, before)] == [len(rows)] * 2 or
                     [before, after, len(rows)])
-    agent.lines(RESOURCES + "/statefulsets")
-    rig.checks.test("within their time from memory", gets(api) == after[0])
+
+    def remembered():       # on a busy machine their second may be over before they are asked for again
+        agent.lines(RESOURCES + "/statefulsets")
+        before = gets(api)
+        agent.lines(RESOURCES + "/statefulsets")
+        return gets(api) == before
+
+    rig.checks.test("within their time from memory", r.until(remembered, 20))
 
 
 def points_at(log):
