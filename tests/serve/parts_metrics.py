@@ -38,6 +38,23 @@ def promtool(test, checks, text):
          [r.returncode, r.stdout, r.stderr])
 
 
+class Seen:
+    """What agent, reducer and API server say, one after the other."""
+
+    def __init__(self, agent, reducer, api):
+        self.m, self.state = page(agent), api.state()
+        lines = reducer.log().splitlines(keepends=True)
+        self.told = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
+        self.pods = sum(t["event"] == "pod" for t in self.told)
+        self.held = total(self.m, "kindred_inventory_objects", kind="pods") - \
+            total(self.m, "kindred_inventory_objects", kind="dead_pods")
+
+    def agree(self):
+        """Words may still be on their way."""
+        return self.pods == total(self.m, "kindred_reducer_messages_total", kind="pod_new") and \
+            self.held == self.state["resources"]["pods"]["objects"] and self
+
+
 def metrics(rig):
     test = rig.checks.test
     api = Replay(rig)
@@ -46,11 +63,9 @@ def metrics(rig):
                   reducer=reducer.port)
     test("in step", until(lambda: ask(agent.probe + "/readyz")[0] == 200 and api.state()["delivered"] and
                           total(page(agent), "kindred_reducer_lag_changes") == 0, 30))
-    m = page(agent)
-    told = [json.loads(line) for line in reducer.log().splitlines() if line.startswith("{")]
-    state = api.state()
-    test("pods told", total(m, "kindred_reducer_messages_total", kind="pod_new") ==
-         sum(t["event"] == "pod" for t in told) > 50 or
+    seen = until(lambda: Seen(agent, reducer, api).agree(), 30) or Seen(agent, reducer, api)
+    m, told, state = seen.m, seen.told, seen.state
+    test("pods told", total(m, "kindred_reducer_messages_total", kind="pod_new") == seen.pods > 50 or
          [total(m, "kindred_reducer_messages_total"), len(told)])
     test("each with an owner, or why not", total(m, "kindred_owners_resolved_total") +
          total(m, "kindred_owners_unresolved_total") ==
@@ -60,9 +75,7 @@ def metrics(rig):
          [total(m, "kindred_reducer_epoch")] or [total(m, "kindred_reducer_epoch")])
     test("LZ4 makes it less", 0 < total(m, "kindred_reducer_bytes_total") <
          total(m, "kindred_reducer_plain_bytes_total"))
-    pods = total(m, "kindred_inventory_objects", kind="pods")
-    test("pods held", pods - total(m, "kindred_inventory_objects", kind="dead_pods") ==
-         state["resources"]["pods"]["objects"] or [pods, state["resources"]["pods"]])
+    test("pods held", seen.held == state["resources"]["pods"]["objects"] or [seen.held, state["resources"]["pods"]])
     test("a watch a kind, in step", total(m, "kindred_watches", kind="pods", state="synced") == 1 ==
          total(m, "kindred_watches", kind="pods"))
     test("requests", total(m, "kindred_api_requests_total") >= total(m, "kindred_resource_watches"))

@@ -117,9 +117,13 @@ def away(rig):
         api.put(*[make.config_map("busy-%d" % i, "shop", labels={"turn": "%06d" % n})
                   for i in range(100)])
 
+    def all_wait():
+        s = agent.sink() or {}
+        return s.get("health") == "failing" and s["waiting"] + s["ready"] >= 100 and s
+
     change(0)
-    r.until(lambda: (agent.sink() or {}).get("health") == "failing")
-    first = agent.sink()
+    first = r.until(all_wait)
+    rig.checks.test("all of them wait", bool(first) or [agent.sink()])
     for n in range(1, 30):
         change(n)
         time.sleep(0.05)
