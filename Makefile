@@ -223,8 +223,9 @@ run: all $(O)/actor
 # One line per test program goes to RESULTS; total.sh adds them up.
 RESULTS ?= $(O)/results
 SIM_SEEDS ?= $(if $(SAN),100,1000)
-TEST_ITEMS := $(UNIT_BIN) $(FUZZ_BIN) $(filter $(O)/sim $(O)/scale,$(TOOLS)) \
-	$(wildcard tests/*/test-*.sh)
+# The longest first. What runs nothing of the build is run with one of them.
+TEST_SCRIPTS := $(filter-out $(if $(SAN),tests/lib/% tests/lint/%),$(wildcard tests/*/test-*.sh))
+TEST_ITEMS := $(TEST_SCRIPTS) $(UNIT_BIN) $(FUZZ_BIN) $(filter $(O)/sim $(O)/scale,$(TOOLS))
 
 test-run: all build-tests
 	@rm -f $(RESULTS)

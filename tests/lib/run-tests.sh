@@ -12,7 +12,7 @@
 # tests leave where they were started from count as one failed test.
 set -u
 
-jobs=${JOBS:-2}
+jobs=${JOBS:-$(($(nproc) + 1))} # tests wait more than they work
 seconds=${TEST_SECONDS:-600}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
