@@ -398,14 +398,27 @@ static void assert_wrote(struct crew *c, unsigned i, const struct written *befor
 	rig_assert(c->rig, now.bytes > before->bytes, "%s wrote nothing", c->names[i]);
 }
 
-/* All but a leader are silent. */
+static bool has_written(struct crew *c, unsigned i, const struct written *before)
+{
+	const struct written now = written(c, i);
+	bool all = now.lines > before->lines && now.bytes > before->bytes;
+
+	for (enum taken t = 0; t < _TAKEN_MAX; t++)
+		all = all && now.requests[t] > before->requests[t];
+	return all;
+}
+
+/* All but a leader are silent, for a second and until the leader has written everywhere. */
 static void assert_one_writes(struct crew *c, unsigned n, unsigned leader)
 {
+	const nsec_t until = clock_mono() + PATIENCE;
 	struct written before[CREW_MAX];
 
 	for (unsigned i = 0; i < n; i++)
 		before[i] = written(c, i);
-	stir_for(c, S * RIG_SLOWNESS);
+	stir_for(c, S);
+	while (!has_written(c, leader, &before[leader]) && clock_mono() < until)
+		stir_for(c, 100 * MS);
 	for (unsigned i = 0; i < n; i++)
 		if (i == leader)
 			assert_wrote(c, i, &before[i]);
