@@ -36,10 +36,17 @@ wait_for 60 test -s "$work/port" || {
 agent=$!
 pids+=("$agent")
 
-# Quiet for three seconds after all kinds are there: the end of the recording.
+# Whether all watches have been told the whole recording.
+delivered() {
+	python3 -c 'import json, sys, urllib.request as web
+sys.exit(not json.load(web.urlopen(sys.argv[1], timeout=20))["delivered"])' \
+		"http://127.0.0.1:$(cat "$work/port")/replay/state"
+}
+
+# Quiet for three seconds after all kinds are there and all was told: the end of the recording.
 quiet() {
 	local before
-	grep -qs 'resources: .*: synced' "$work/agent.log" || return 1
+	grep -qs 'resources: .*: synced' "$work/agent.log" && delivered || return 1
 	before=$(cat "$work/graph" "$work/events" | wc -c)
 	sleep 3
 	[ "$before" -gt 0 ] && [ "$before" = "$(cat "$work/graph" "$work/events" | wc -c)" ]
