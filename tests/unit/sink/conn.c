@@ -42,8 +42,7 @@ struct world {
 	int listen_fd, fd;
 	uint16_t port, src;
 	size_t got, accepted;
-	bool eof, stopped;
-	nsec_t stopped_at;
+	bool eof, stopped, late;
 };
 
 static void close_peer(struct world *w)
@@ -151,8 +150,15 @@ static void on_stopped(void *ctx)
 	struct world *w = ctx;
 
 	w->stopped = true;
-	w->stopped_at = clock_mono();
 	conn_free(&w->c);
+}
+
+static void on_late(evutil_socket_t fd, short what, void *ctx)
+{
+	struct world *w = ctx;
+
+	(void)fd, (void)what;
+	w->late |= !w->stopped;
 }
 
 static void add_pods(struct world *w, unsigned int from, unsigned int n)
@@ -231,10 +237,11 @@ static void world_done(struct world *w)
 	event_base_free(w->base);
 }
 
-/* Turns the loop until the condition holds; fails after ten seconds. */
+/* Turns the loop until the condition holds; fails after a minute, in which also a sanitized program
+ * on a busy machine makes its 60,000 pods. */
 #define UNTIL(w, cond)                                             \
 	do {                                                       \
-		const nsec_t until_end_ = clock_mono() + 10 * SEC; \
+		const nsec_t until_end_ = clock_mono() + 60 * SEC; \
 		while (!(cond)) {                                  \
 			assert_true(clock_mono() < until_end_);    \
 			turn(w, 5);                                \
@@ -257,15 +264,30 @@ static struct conn_status status(const struct world *w)
 	return st;
 }
 
-/* Stops and says how long it took. */
-static nsec_t stop(struct world *w)
+static void stop(struct world *w, nsec_t grace)
 {
-	const nsec_t at = clock_mono();
-
-	conn_stop(w->c, 0, on_stopped, w);
+	conn_stop(w->c, grace, on_stopped, w);
 	assert_false(w->stopped); /* never from inside the call */
 	UNTIL(w, w->stopped);
-	return w->stopped_at - at;
+}
+
+/* Ends by itself: its time would be longer than UNTIL waits. */
+static void stop_by_itself(struct world *w)
+{
+	stop(w, 3600 * SEC);
+}
+
+/* Ends when its time is over, if not before. A busy machine is late with both timers. */
+static void stop_in_time(struct world *w)
+{
+	const nsec_t most = CONN_STOP_GRACE + 200 * MSEC;
+	const struct timeval tv = {.tv_usec = (suseconds_t)(most / NSEC_PER_USEC)};
+	struct event *late = evtimer_new(w->base, on_late, w);
+
+	(void)evtimer_add(late, &tv);
+	stop(w, 0);
+	event_free(late);
+	assert_false(w->late);
 }
 
 /* ---- cases ----------------------------------------------------------------------------------- */
@@ -301,7 +323,7 @@ static void tells_and_stops(void **state)
 	UNTIL(&w, sends(&w) > before && status(&w).behind == 0);
 	UNTIL(&w, w.peer.heartbeats >= 2);
 	add_pods(&w, 3001, 500); /* what is there goes out before the end */
-	assert_true(stop(&w) < 400 * MSEC);
+	stop_by_itself(&w);
 	UNTIL(&w, w.eof); /* FIN, not RST */
 	assert_int_equal(w.peer.n_pods, 3501);
 	world_done(&w);
@@ -335,7 +357,7 @@ static void survives_a_restart(void **state)
 		epoch = w.peer.epoch;
 	}
 	assert_int_equal(status(&w).losses, 2);
-	assert_true(stop(&w) < 400 * MSEC);
+	stop_by_itself(&w);
 	world_done(&w);
 }
 
@@ -369,7 +391,7 @@ static void is_patient_with_the_slow(void **state)
 	world_start(&w);
 	UNTIL(&w, w.peer.n_pods == 4000 && session_at_rest(w.s));
 	assert_int_equal(w.accepted, 1);
-	assert_true(stop(&w) < 900 * MSEC);
+	stop_by_itself(&w);
 	world_done(&w);
 }
 
@@ -377,7 +399,6 @@ static void gives_up_on_the_deaf(void **state)
 {
 	struct world w;
 	struct session_counters n;
-	nsec_t took;
 
 	(void)state;
 	world_init(&w, (struct manners){.read_max = 0, .rcvbuf = 4096});
@@ -389,8 +410,7 @@ static void gives_up_on_the_deaf(void **state)
 	assert_true(session_bytes(w.s) < 3 << 20);
 	UNTIL(&w, w.accepted == 2);
 	UNTIL(&w, session_output(w.s).n > 0);
-	took = stop(&w);
-	assert_in_range(took, 0, 700 * MSEC);
+	stop_in_time(&w);
 	world_done(&w);
 
 	world_init(&w, (struct manners){.read_max = 0, .rcvbuf = 4096});
@@ -439,7 +459,7 @@ static void ignores_what_the_reducer_says(void **state)
 	session_counters(w.s, &n);
 	UNTIL(&w, (session_counters(w.s, &n), n.received > 10000));
 	assert_int_equal(w.accepted, 1);
-	assert_true(stop(&w) < 400 * MSEC);
+	stop_by_itself(&w);
 	world_done(&w);
 }
 
@@ -460,7 +480,7 @@ static void tries_every_address(void **state)
 		UNTIL(&w, w.peer.resynced);
 		assert_int_equal(status(&w).failures, 0);
 		assert_non_null(strstr(status(&w).peer, "127.0.0.1:"));
-		assert_true(stop(&w) < 400 * MSEC);
+		stop_by_itself(&w);
 		world_done(&w);
 	}
 }
@@ -486,7 +506,7 @@ static void names_the_reason(void **state)
 		conn_start(w.c);
 		UNTIL(&w, status(&w).failures >= 2);
 		assert_non_null(strstr(status(&w).error, cases[i].reason));
-		assert_true(stop(&w) < 700 * MSEC);
+		stop_in_time(&w);
 		world_done(&w);
 	}
 }
@@ -561,7 +581,7 @@ static void gives_up_on_silence(void **state)
 	UNTIL(&w, status(&w).failures >= 1);
 	assert_string_equal(status(&w).error, "no answer");
 	UNTIL(&w, status(&w).state == CONN_DIALING);
-	assert_true(stop(&w) < 400 * MSEC);
+	stop_by_itself(&w);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		(void)close(fds[i]);
 	world_done(&w);
@@ -594,7 +614,7 @@ static void drops_at_once(void **state)
 	assert_int_equal(status(&w).losses, 0);
 	conn_drop(w.c);
 	conn_drop(w.c);
-	assert_true(stop(&w) < 400 * MSEC);
+	stop_by_itself(&w);
 	world_done(&w);
 }
 
@@ -636,7 +656,7 @@ static void drops_in_every_state(void **state)
 		}
 		conn_start(w.c);
 		UNTIL(&w, session_is_connected(w.s) && session_at_rest(w.s));
-		assert_true(stop(&w) < 700 * MSEC);
+		stop_in_time(&w);
 		world_done(&w);
 	}
 }
@@ -657,7 +677,7 @@ static void stops_in_every_state(void **state)
 			conn_start(w.c);
 		for (int i = 0; i < turns; i++)
 			(void)event_base_loop(w.base, EVLOOP_NONBLOCK);
-		assert_true(stop(&w) < 700 * MSEC);
+		stop_in_time(&w);
 		world_done(&w);
 	}
 }
