@@ -226,7 +226,7 @@ void rig_replay(struct rig *rig, const char *const *args)
 		has(args, "--tls") || has(args, "--tls-expired") || has(args, "--tls-wrong-host");
 	(void)unlink(port);
 	start(rig, &rig->replay, "replay", argv, NULL);
-	rig_assert(rig, proc_port(port, RIG_PATIENCE, &rig->replay_port) == 0,
+	rig_assert(rig, proc_port(port, RIG_PATIENCE * RIG_SLOWNESS, &rig->replay_port) == 0,
 		   "kube-replay does not listen");
 }
 
@@ -247,7 +247,7 @@ void rig_reducer(struct rig *rig, const char *const *args)
 	start(rig, &rig->reducer, tag, argv, NULL);
 	told_done(&rig->told);
 	assert_int_equal(told_init(&rig->told, rig->reducer.out), 0);
-	rig_assert(rig, proc_port(port, RIG_PATIENCE, &rig->reducer_port) == 0,
+	rig_assert(rig, proc_port(port, RIG_PATIENCE * RIG_SLOWNESS, &rig->reducer_port) == 0,
 		   "the reducer does not listen");
 }
 
@@ -499,7 +499,7 @@ void rig_wait_log(struct rig *rig, const char *text, nsec_t patience)
 
 void rig_wait_told(struct rig *rig, const char *message)
 {
-	const nsec_t until = clock_mono() + RIG_PATIENCE;
+	const nsec_t until = clock_mono() + RIG_PATIENCE * RIG_SLOWNESS;
 
 	for (;;) {
 		read_told(rig);
