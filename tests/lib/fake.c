@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PATIENCE (20 * NSEC_PER_SEC)
+#define PATIENCE (60 * NSEC_PER_SEC)
 
 static void die(const char *what, const char *more)
 {

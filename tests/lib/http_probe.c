@@ -72,9 +72,9 @@ int probe_begin(struct probe *p, struct http_request req)
 
 void probe_wait(struct probe *p)
 {
-	for (nsec_t end = clock_mono() + 15 * NSEC_PER_SEC; !p->ended;) {
+	for (nsec_t end = clock_mono() + 60 * NSEC_PER_SEC; !p->ended;) {
 		if (clock_mono() > end) {
-			(void)fprintf(stderr, "no end after 15 s\n");
+			(void)fprintf(stderr, "no end after 60 s\n");
 			abort();
 		}
 		probe_turn(p->base, 2);

@@ -30,7 +30,7 @@ void probe_done(struct probe *p);
 void probe_reset(struct probe *p);
 /* Fills in req->ops and ctx. Returns what http_start says. */
 int probe_begin(struct probe *p, struct http_request req);
-/* Turns the loop until the transfer is over; aborts the test after 15 s. */
+/* Turns the loop until the transfer is over; aborts the test after 60 s. */
 void probe_wait(struct probe *p);
 /* Starts a GET of http(s)://127.0.0.1:port/ and waits. */
 void probe_get(struct probe *p, const char *scheme, int port, struct http_request req);

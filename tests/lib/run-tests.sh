@@ -76,6 +76,8 @@ run_one() {
 		if [ "$f" != 0 ] || [ "$here" != 0 ]; then
 			printf -- '--- %s (exit code %s%s)\n' "$name" "$rc" \
 				"$([ "$rc" = 124 ] && echo ": no end after $seconds s")"
+			# What leaks after a failed test must not hide why it failed.
+			[ "$(wc -c <"$log")" -le 20000 ] || grep -a -A 2 '^\[  ERROR  *\]' "$log" | head -n 60
 			tail -c 20000 "$log"
 			printf -- '---\n'
 		elif [ "$s" != 0 ]; then

@@ -11,7 +11,7 @@
 #include "sink/peers/publish.h"
 #include "tests/lib/test_certs.h"
 
-#define PATIENCE 15000 /* ms */
+#define PATIENCE 60000 /* ms */
 #define TOKEN	 "sesame-sesame-sesame"
 
 struct collector {

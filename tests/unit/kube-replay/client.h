@@ -23,7 +23,7 @@
 #include <cmocka.h>
 
 #define DIR	       "tests/fixtures/recorded"
-#define READY_TRIES    500 /* of 10 ms */
+#define READY_TRIES    6000 /* of 10 ms: sanitized, beside others, it reads for 15 s */
 #define READ_TIMEOUT_S 20
 #define PB	       "application/vnd.kubernetes.protobuf"
 #define META	       ";as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
