@@ -184,6 +184,12 @@ void agent_otlp_stop(struct agent_otlp *o, void (*done)(void *ctx), void *ctx)
 	otlp_stop(o->sink, STOP_PATIENCE);
 }
 
+void agent_otlp_hurry(struct agent_otlp *o)
+{
+	if (o && o->stopped)
+		otlp_stop(o->sink, 0);
+}
+
 /* ---- what is told ---------------------------------------------------------------------------- */
 
 static bool stats_of(const struct agent_otlp *o, int signal, struct otlp_stats *ret)

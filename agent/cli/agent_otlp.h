@@ -42,6 +42,8 @@ void agent_otlp_tune(struct agent_otlp *o);
 /* What there is is told, for as long as that takes but not over a bound; then `done`, on a later
  * turn or at once. */
 void agent_otlp_stop(struct agent_otlp *o, void (*done)(void *ctx), void *ctx);
+/* After agent_otlp_stop: its `done` is called soon, unless it was. */
+void agent_otlp_hurry(struct agent_otlp *o);
 void agent_otlp_put(const struct agent_otlp *o, struct json_out *j);
 void agent_otlp_series(const struct agent_otlp *o, struct prom *p);
 void agent_otlp_figures(const struct agent_otlp *o);

@@ -66,6 +66,8 @@ struct agent {
 	char flows_off[AGENT_FLOWS_OFF_MAX]; /* why; "": they are on */
 	bool woken;
 	bool failed; /* it stops because it cannot go on */
+	bool stopping;
+	unsigned speaking; /* kinds of sinks that have yet to say their last words */
 };
 
 /* agent_run.c */

@@ -187,24 +187,25 @@ static void on_stopped(void *ctx)
 	agent_lead_release(ctx, on_released);
 }
 
-static void on_sinks_done(void *ctx)
+/* One of the two kinds of sinks has said its last words. */
+static void on_said(void *ctx)
 {
 	struct agent *a = ctx;
 
+	if (--a->speaking)
+		return;
 	say_figures(a);
 	conn_stop(a->conn, 0, on_stopped, a);
 }
 
-/* Collector first: it is the sink of the flows that were read last. */
-static void on_otlp_done(void *ctx)
-{
-	struct agent *a = ctx;
-
-	agent_sinks_stop(a->sinks, on_sinks_done, a);
-}
-
 static void stop(struct agent *a)
 {
+	if (a->stopping) { /* asked again: whoever asks is in a hurry */
+		agent_otlp_hurry(a->otlp);
+		agent_sinks_hurry(a->sinks);
+		return;
+	}
+	a->stopping = true;
 	client_stop(a->client);
 	if (a->resources)
 		agent_resources_stop(a->resources);
@@ -213,7 +214,9 @@ static void stop(struct agent *a)
 		agent_flows_stop(a->flows);
 	agent_node_done(&a->node);
 	agent_peers_stop(a->peers);
-	agent_otlp_stop(a->otlp, on_otlp_done, a);
+	a->speaking = 2;
+	agent_otlp_stop(a->otlp, on_said, a);
+	agent_sinks_stop(a->sinks, on_said, a);
 }
 
 static void on_signal(evutil_socket_t sig, short what, void *ctx)

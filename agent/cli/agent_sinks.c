@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 #define LOOK_S	      1			  /* how often it is asked whether all kinds are known */
-#define STOP_PATIENCE (10 * NSEC_PER_SEC) /* for what waits when the agent stops */
+#define STOP_PATIENCE (5 * NSEC_PER_SEC)  /* for what waits when the agent stops */
 #define RELIST_SPREAD (30 * NSEC_PER_SEC) /* lists of a resync begin within this time */
 
 struct agent_sinks {
@@ -260,6 +260,12 @@ void agent_sinks_stop(struct agent_sinks *s, void (*done)(void *ctx), void *ctx)
 	s->stopped = done;
 	s->stopped_ctx = ctx;
 	agent_vector_stop(s->vector, STOP_PATIENCE, tell_stopped, s);
+}
+
+void agent_sinks_hurry(struct agent_sinks *s)
+{
+	if (s)
+		agent_vector_hurry(s->vector);
 }
 
 void agent_sinks_put(struct agent_sinks *s, struct json_out *j)

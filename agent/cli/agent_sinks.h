@@ -43,6 +43,8 @@ void agent_sinks_tune(struct agent_sinks *s);
 void agent_sinks_reopen(struct agent_sinks *s);
 /* What waits is written, for as long as that takes but not over a bound; then `done`. */
 void agent_sinks_stop(struct agent_sinks *s, void (*done)(void *ctx), void *ctx);
+/* After agent_sinks_stop: its `done` is called now, unless it was. */
+void agent_sinks_hurry(struct agent_sinks *s);
 void agent_sinks_put(struct agent_sinks *s, struct json_out *j);
 int agent_sinks_series(struct agent_sinks *s, struct buf *out);
 void agent_sinks_figures(struct agent_sinks *s);

@@ -50,26 +50,26 @@ static struct timeval to_timeval(nsec_t t)
 				.tv_usec = (suseconds_t)(t % NSEC_PER_SEC / NSEC_PER_USEC)};
 }
 
-/* What a database refuses for good is not written by waiting for it. */
-static bool is_waited_for(struct sync *sync)
-{
-	struct sync_status s;
-
-	sync_status(sync, clock_mono(), &s);
-	return s.health != SYNC_MISMATCH && s.health != SYNC_REFUSED && !sync_idle(sync);
-}
-
-static void check_stopped(struct agent_vector *v)
+static void end_stop(struct agent_vector *v)
 {
 	void (*stopped)(void *) = v->stopped;
 
-	if (!stopped)
+	v->stopped = NULL;
+	if (stopped)
+		stopped(v->stopped_ctx);
+}
+
+/* A database that is away, or refuses, is not written by waiting for it. */
+static void check_stopped(struct agent_vector *v)
+{
+	const nsec_t now = clock_mono();
+
+	if (!v->stopped)
 		return;
 	for (unsigned i = 0; i < v->n; i++)
-		if (is_waited_for(v->targets[i].sync))
+		if (!sync_spent(v->targets[i].sync, now))
 			return;
-	v->stopped = NULL;
-	stopped(v->stopped_ctx);
+	end_stop(v);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *ctx)
@@ -474,24 +474,21 @@ void agent_vector_tune(struct agent_vector *v)
 static void on_patience(evutil_socket_t fd, short what, void *ctx)
 {
 	struct agent_vector *v = ctx;
-	void (*stopped)(void *) = v->stopped;
 
 	(void)fd;
 	(void)what;
-	v->stopped = NULL;
-	if (stopped)
-		stopped(v->stopped_ctx);
+	for (unsigned i = 0; v->stopped && i < v->n; i++)
+		if (!sync_spent(v->targets[i].sync, clock_mono()))
+			log_warn("%s: is not waited for any longer; what it has not taken is "
+				 "written after the next start",
+				 v->targets[i].backend->name);
+	end_stop(v);
 }
 
 void agent_vector_stop(struct agent_vector *v, nsec_t patience, void (*done)(void *ctx), void *ctx)
 {
 	struct timeval tv = to_timeval(patience);
 
-	if (v && v->stopping) { /* asked again: whoever asks is in a hurry */
-		v->stopped = NULL;
-		done(ctx);
-		return;
-	}
 	if (v)
 		v->stopping = evtimer_new(v->o.base, on_patience, v);
 	if (!v || !v->stopping) {
@@ -503,6 +500,12 @@ void agent_vector_stop(struct agent_vector *v, nsec_t patience, void (*done)(voi
 	(void)evtimer_add(v->stopping, &tv);
 	for (unsigned i = 0; i < v->n; i++)
 		sync_flush(v->targets[i].sync, clock_mono());
+}
+
+void agent_vector_hurry(struct agent_vector *v)
+{
+	if (v)
+		end_stop(v);
 }
 
 unsigned agent_vector_n(const struct agent_vector *v)

@@ -32,8 +32,11 @@ void agent_vector_kinds_complete(struct agent_vector *v, bool complete);
 void agent_vector_resync(struct agent_vector *v);
 /* Another filter (and a resync), other times and batches. */
 void agent_vector_tune(struct agent_vector *v);
-/* Sends what waits; `done` is called on the loop when all are idle, or `patience` has passed. */
+/* Sends what waits; `done` is called on the loop when all have everything, are away or refuse, or
+ * `patience` has passed. Once. */
 void agent_vector_stop(struct agent_vector *v, nsec_t patience, void (*done)(void *ctx), void *ctx);
+/* After agent_vector_stop: its `done` is called now, unless it was. */
+void agent_vector_hurry(struct agent_vector *v);
 
 unsigned agent_vector_n(const struct agent_vector *v);
 struct sync *agent_vector_sync(struct agent_vector *v, unsigned i);

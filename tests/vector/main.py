@@ -29,6 +29,7 @@ PARTS = {       # the longest first
     "chroma": services.chroma,
     "leader": trouble.leader,
     "away": trouble.away,
+    "last-try": trouble.last_try,
     "disk": trouble.disk,
     "canaries": redact.canaries,
     "old-names": env.old_names,

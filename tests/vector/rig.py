@@ -362,9 +362,11 @@ def sqlite_rows(path):
     return rows
 
 
-def ledger_rows(path):
+def ledger_rows(path, backend="%"):
+    """Of one database, or of all."""
     with contextlib.closing(sqlite3.connect("file:%s?mode=ro" % path, uri=True, timeout=30)) as db:
-        return {r[0]: r[1] for r in db.execute("SELECT id, state FROM ledger")}
+        return {r[0]: r[1] for r in db.execute("SELECT id, state FROM ledger JOIN ledger_backend AS b ON "
+                                               "b.number = backend WHERE b.name LIKE ?", (backend,))}
 
 
 def qdrant_rows(fake, collection="kindred"):

@@ -329,6 +329,13 @@ bool sync_idle(struct sync *s)
 	       !s->sweep_due && !s->sweep_at && store_cursor_at_end(s->o.store, s->cursor);
 }
 
+bool sync_spent(struct sync *s, nsec_t now)
+{
+	if (s->fly == FLY_NONE && s->making == MAKE_NONE && now < s->blocked_until)
+		return true;
+	return sync_idle(s);
+}
+
 /* ---- looking at it --------------------------------------------------------------------------- */
 
 static nsec_t oldest_mark(const struct sync *s, nsec_t now)

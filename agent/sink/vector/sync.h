@@ -109,10 +109,14 @@ void sync_tune(struct sync *s, const struct sync_opts *o, nsec_t now);
 /* The filter is another one (in the same place): a resync, in which documents that do not pass it
  * any more are deleted. */
 void sync_refilter(struct sync *s, nsec_t now);
-/* What waits goes at once (the agent stops): sync_run until sync_idle, as long as the shell likes.
+/* What waits goes at once (the agent stops): sync_run until sync_spent, as long as the shell likes.
  */
 void sync_flush(struct sync *s, nsec_t now);
+/* Everything is written, and nothing is under way. */
 bool sync_idle(struct sync *s);
+/* Nothing is under way, and nothing more goes before `now` is another one: all is written, or there
+ * is a pause after a failure or a refusal. What was acknowledged is in the ledger. */
+bool sync_spent(struct sync *s, nsec_t now);
 
 enum sync_health {
 	SYNC_STARTING, /* the database is being made or listed */

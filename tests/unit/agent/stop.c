@@ -86,8 +86,15 @@ static void test_stop_reducer_hung(void **state)
 /* Refused at once, or lost on the way: TEST-NET-1 of RFC 5737 leads nowhere. */
 static void test_stop_nothing_reachable(void **state)
 {
-	static const char *const refused[] = {"--api-server", "http://127.0.0.1:1", "--intake-port",
-					      "1", NULL};
+	static const char *const refused[] = {"--api-server",
+					      "http://127.0.0.1:1",
+					      "--intake-port",
+					      "1",
+					      "--vector",
+					      "qdrant:http://127.0.0.1:1",
+					      "--embed",
+					      "hash:64",
+					      NULL};
 	static const char *const lost[] = {"--api-server",
 					   "https://192.0.2.1:6443",
 					   "--intake-host",

@@ -1115,6 +1115,34 @@ static void stopping_sends_what_waits(void **state)
 	rig_done(&g);
 }
 
+/* A pause after a failure or a refusal is not waited out, what is under way is. */
+static void stopping_ends_where_nothing_can_go(void **state)
+{
+	static const enum vector_outcome ends[] = {VECTOR_RETRY, VECTOR_REFUSED, VECTOR_MISMATCH};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		struct rig g;
+
+		begin(&g, 1);
+		rig_apply_at(&g, "d0", 0, 1, "y");
+		sync_flush(g.sync, g.now);
+		run_to_write(&g);
+		assert_false(sync_spent(g.sync, g.now));
+		g.fail[OP_UPSERT] = ends[i];
+		assert_true(rig_answer(&g));
+		rig_run(&g, 0);
+		assert_true(sync_spent(g.sync, g.now));
+		assert_false(sync_idle(g.sync));
+		g.now += 100 * SEC;
+		assert_false(sync_spent(g.sync, g.now)); /* it may be there again */
+		settle(&g);
+		assert_true(sync_spent(g.sync, g.now));
+		rig_check(&g);
+		rig_done(&g);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1162,6 +1190,7 @@ int main(void)
 		cmocka_unit_test(few_requests_for_many_documents),
 		cmocka_unit_test(a_first_list_can_be_held_back),
 		cmocka_unit_test(stopping_sends_what_waits),
+		cmocka_unit_test(stopping_ends_where_nothing_can_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
