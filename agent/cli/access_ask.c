@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "cli/agent_cred.h"
+#include "cli/progress.h"
 #include "kube/budget.h"
 #include "kube/client.h"
 
@@ -17,6 +18,7 @@
 #define TRIES	   4
 #define TRY_AFTER  NSEC_PER_SEC
 #define TIMEOUT	   (10 * NSEC_PER_SEC) /* of one question */
+#define LOOK_US	   200000	       /* how often it is shown how far it is */
 #define WHO_TARGET "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 #define WHO_BODY   "{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"SelfSubjectReview\"}"
 #define WHO_MAX	   65536
@@ -39,7 +41,8 @@ struct asking {
 	const struct agent_config *c;
 	struct access_asked *out;
 	struct event_base *base;
-	struct event *tick;
+	struct event *tick, *look;
+	struct progress progress;
 	struct budget budget,
 		pace; /* the client's; of questions, which the client does not hold up */
 	struct client *client;
@@ -47,7 +50,7 @@ struct asking {
 	struct get gets[PARALLEL];
 	struct access_place next; /* taken, and waits for its turn */
 	bool has_next, has_rows;
-	unsigned asked;
+	unsigned asked, answered;
 	int r;
 	struct buf *error;
 };
@@ -115,6 +118,7 @@ static void on_answer(void *ctx, const struct client_answer *answer)
 		r = access_rows_note(&a->out->rows, &q->place, &v);
 	if (r < 0)
 		return give_up(a, r, "%s", strerror(-r));
+	a->answered++;
 	q->asking = NULL;
 	go_on(a, 0);
 }
@@ -255,6 +259,28 @@ static void on_who(void *ctx, const struct client_answer *answer)
 	go_on(a, 0);
 }
 
+/* ---- how far it is --------------------------------------------------------------------------- */
+
+static void on_look(evutil_socket_t fd, short what, void *ctx)
+{
+	struct asking *a = ctx;
+	char words[80];
+
+	(void)fd, (void)what;
+	(void)snprintf(words, sizeof(words), "asking the API server for permissions, %u answer%s",
+		       a->answered, a->answered == 1 ? "" : "s");
+	progress_tell(&a->progress, words, 0);
+}
+
+static int show_progress(struct asking *a)
+{
+	const struct timeval every = {.tv_usec = LOOK_US};
+
+	progress_begin(&a->progress);
+	a->look = event_new(a->base, -1, EV_PERSIST, on_look, a);
+	return a->look && event_add(a->look, &every) == 0 ? 0 : -ENOMEM;
+}
+
 /* ---- making ---------------------------------------------------------------------------------- */
 
 static int make_client(struct asking *a)
@@ -282,7 +308,7 @@ static int make_events(struct asking *a)
 		if (!a->questions[i].again)
 			return -ENOMEM;
 	}
-	return 0;
+	return show_progress(a);
 }
 
 static int make(struct asking *a)
@@ -300,12 +326,15 @@ static int make(struct asking *a)
 
 static void done(struct asking *a)
 {
+	progress_end(&a->progress);
 	client_free(&a->client);
 	for (size_t i = 0; i < PARALLEL; i++)
 		if (a->questions[i].again)
 			event_free(a->questions[i].again);
 	if (a->tick)
 		event_free(a->tick);
+	if (a->look)
+		event_free(a->look);
 	if (a->base)
 		event_base_free(a->base);
 }

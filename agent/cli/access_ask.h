@@ -1,6 +1,7 @@
 /*
  * Asks the API server for every permission that a configuration needs, on a loop of its
- * own, gently (--api-qps, --api-burst), and waits for the answers.
+ * own, gently (--api-qps, --api-burst), and waits for the answers; how far it is shows on a
+ * terminal (progress.h).
  */
 #pragma once
 

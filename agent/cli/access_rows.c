@@ -258,18 +258,24 @@ int access_rows_note(struct access_rows *a, const struct access_place *p,
 	return p->ns ? note_in(a, p, v) : note_everywhere(a, p->row, v);
 }
 
-int access_rows_over(struct access_rows *a)
+static bool all_done(const struct access_rows *a)
 {
-	int r;
-
 	for (size_t i = 0; i < a->n; i++)
 		if (a->progress[i].step != STEP_DONE)
-			return 0;
-	if (a->expanded)
-		return 1;
+			return false;
+	return true;
+}
+
+int access_rows_over(struct access_rows *a)
+{
+	int r = 0;
+
+	if (!all_done(a))
+		return 0;
+	if (!a->expanded)
+		r = expand(a);
 	a->expanded = true;
-	r = expand(a);
-	return r < 0 ? r : 0;
+	return r < 0 ? r : all_done(a);
 }
 
 struct access_question access_rows_question(const struct access_rows *a,

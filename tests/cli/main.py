@@ -25,6 +25,7 @@ PARTS = {
     "absent": broken.absent,
     "broken": broken.broken,
     "slow": broken.slow,
+    "asking": broken.asking,
     "server": broken.server,
     "top": top.tables,
     "top-keys": top.keys,

@@ -1,5 +1,6 @@
 """An agent that is absent or broken, or does not want to answer: one line that helps."""
 
+import http.server
 import os
 import shutil
 import socket
@@ -108,6 +109,50 @@ def slow(rig):
     rig.checks.test("it shows that it waits", bool(waiting) or [ended])
     rig.checks.test("which goes away", ended and "waiting" not in ended or [ended])
     bad.close()
+
+
+class Reviews(http.server.BaseHTTPRequestHandler):
+    """An API server that allows everything, once it is let."""
+
+    def do_GET(self):
+        self.send_error(404)
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.over.wait(self.server.delay)
+        body = b'{"kind": "SelfSubjectAccessReview", "status": {"allowed": true}}'
+        self.send_response(201)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def asking(rig):
+    """`--check-access` shows how far it is, on a terminal alone."""
+    api = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Reviews)
+    api.over, api.delay, api.daemon_threads = threading.Event(), 1.5, True
+    threading.Thread(target=api.serve_forever, daemon=True).start()
+    args = ("agent", "--check-access", "--flows", "off", "--node-name", "n1", "--api-server",
+            "http://127.0.0.1:%d" % api.server_port)
+    said = kindred(rig, *args)
+    rig.checks.test("nothing in a pipe", said.code == 0 and said.err == "" and "asking" not in said.out or [said])
+    if Terminal.there():
+        api.delay = 60.0
+        t = Terminal(rig).run(*args)
+        waiting = t.wait(r"asking the API server for permissions, 0 answers, \d+ s")
+        api.over.set()
+        ended = t.wait(r"\[ended 0\]") or ""
+        t.end()
+        rig.checks.test("it shows that it asks", bool(waiting) or [ended])
+        rig.checks.test("which goes away", "are there" in ended and "asking" not in ended or [ended])
+    else:
+        rig.checks.skip("progress", "no tmux (cannot run here)")
+    api.over.set()
+    api.shutdown()
+    api.server_close()
 
 
 def certificate(rig):
