@@ -126,6 +126,7 @@ static int make_target(const struct flows_config *c, struct buf *target)
 	r = r ?: add(target, "pod", c->pod);
 	r = r ?: add(target, "port", port[0] ? port : NULL);
 	r = r ?: add(target, "verdict", c->verdict >= 0 ? verdicts[c->verdict] : NULL);
+	r = r ?: add(target, "until", c->until);
 	r = r ?: add(target, "once", c->output == OUTPUT_JSON ? NULL : "1");
 	r = r ?: add(target, "follow", c->follow ? "1" : NULL);
 	return r ?: add_last(target, c);
@@ -135,7 +136,6 @@ static int make_target(const struct flows_config *c, struct buf *target)
 
 struct printer {
 	bool json;
-	nsec_t until; /* 0: whenever */
 	struct sheet_look look;
 };
 
@@ -154,21 +154,11 @@ static void put_lost(const json_t *o)
 		reason ? reason : "no reason given");
 }
 
-static bool has_begun(const json_t *flow, nsec_t until)
-{
-	nsec_t start;
-
-	return !until || whois_time(text_of(flow, "start"), until, &start) < 0 || start <= until;
-}
-
-static int print_row(struct str line, const json_t *o, const struct printer *p)
+static int print_row(const json_t *o, const struct printer *p)
 {
 	_buf_ struct buf row = {.max = 16384};
-	int r;
+	int r = o ? flow_table_row(o, &p->look, &row) : 0;
 
-	if (p->json)
-		return put_text(str_make(line.p, line.n + 1));
-	r = o ? flow_table_row(o, &p->look, &row) : 0;
 	if (r == -EBADMSG) {
 		put_lost(o);
 		r = 0;
@@ -178,9 +168,13 @@ static int print_row(struct str line, const json_t *o, const struct printer *p)
 
 static int print_line(struct str line, const struct printer *p)
 {
-	json_t *o = p->json && !p->until ? NULL : json_loadb(line.p, line.n, 0, NULL);
-	int r = o && !has_begun(o, p->until) ? 0 : print_row(line, o, p);
+	json_t *o;
+	int r;
 
+	if (p->json)
+		return put_text(str_make(line.p, line.n + 1));
+	o = json_loadb(line.p, line.n, 0, NULL);
+	r = print_row(o, p);
 	json_decref(o);
 	return r;
 }
@@ -217,11 +211,9 @@ static int print_all(const struct printer *p, struct ask *a)
 
 static int answer(const struct flows_config *c, struct ask *a)
 {
-	struct printer p = {.json = c->output == OUTPUT_JSON,
-			    .look = sheet_look(c->output == OUTPUT_WIDE)};
-	int r = c->until ? whois_time(str_of(c->until), clock_wall(), &p.until) : 0;
-
-	r = r ?: print_all(&p, a);
+	const struct printer p = {.json = c->output == OUTPUT_JSON,
+				  .look = sheet_look(c->output == OUTPUT_WIDE)};
+	int r = print_all(&p, a);
 
 	if (r < 0)
 		fprintf(stderr, "kindred flows: the answer ends here: %s\n", strerror(-r));

@@ -1,6 +1,7 @@
 #include "serve/filter.h"
 
 #include "base/mem.h"
+#include "serve/whois.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -180,7 +181,25 @@ static int parse_flag(const char *text, bool *ret)
 	return *ret || strcmp(text, "0") == 0 ? 0 : -EINVAL;
 }
 
-static int take(struct filter *f, const char *name, const char *value, const char **ret_expect)
+/* What had begun before the machine was started ends at 0. */
+static int parse_until(const char *text, nsec_t now, int64_t offset, nsec_t *ret)
+{
+	nsec_t wall;
+	int r = whois_time(str_of(text), now + (nsec_t)offset, &wall);
+
+	if (r < 0)
+		return r;
+	*ret = wall > (nsec_t)offset ? wall - (nsec_t)offset : 0;
+	return 0;
+}
+
+struct moment { /* of the question */
+	nsec_t now;
+	int64_t offset;
+};
+
+static int take(struct filter *f, const struct moment *m, const char *name, const char *value,
+		const char **ret_expect)
 {
 	static const char end[] = "NAMESPACE/WORKLOAD, WORKLOAD or ADDRESS";
 
@@ -201,6 +220,9 @@ static int take(struct filter *f, const char *name, const char *value, const cha
 	*ret_expect = "a time such as 5m or 30s";
 	if (strcmp(name, "last") == 0)
 		return query_duration(str_of(value), &f->last);
+	*ret_expect = "a time such as 2026-11-21T09:30:00Z or -5m";
+	if (strcmp(name, "until") == 0)
+		return parse_until(value, m->now, m->offset, &f->until);
 	*ret_expect = "0 or 1";
 	if (strcmp(name, "follow") == 0)
 		return parse_flag(value, &f->follow);
@@ -213,15 +235,17 @@ static int take(struct filter *f, const char *name, const char *value, const cha
 	return -EINVAL;
 }
 
-int filter_parse(struct str query, struct filter *ret, struct buf *ret_error)
+int filter_parse(struct str query, nsec_t now, int64_t offset, struct filter *ret,
+		 struct buf *ret_error)
 {
 	char name[FILTER_TEXT_MAX], value[FILTER_TEXT_MAX];
-	struct filter f = {.limit = UINT64_MAX};
+	struct filter f = {.until = NSEC_NEVER, .limit = UINT64_MAX};
+	const struct moment m = {.now = now, .offset = offset};
 	const char *expect;
 	int r;
 
 	while ((r = query_next(&query, name, value)) > 0) {
-		if (take(&f, name, value, &expect) == 0)
+		if (take(&f, &m, name, value, &expect) == 0)
 			continue;
 		if (expect)
 			(void)buf_printf(ret_error, "%s must be %s, not \"%s\"", name, expect,
@@ -276,7 +300,7 @@ bool filter_match(const struct filter *f, const struct flow_view *v)
 {
 	bool in = v->dir == FLOW_IN;
 
-	if (f->once && v->twin && in)
+	if (v->start > f->until || (f->once && v->twin && in))
 		return false;
 	if ((f->port && !port_matches(f->port, v)) || !verdict_matches(f->verdict, v))
 		return false;

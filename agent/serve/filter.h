@@ -8,6 +8,7 @@
  *   verdict     failed (never came up) or retrans (something was sent again)
  *   last        5m, 30s: flows that ended in this time, too. Longer than the history
  *               reaches is answered with what there is
+ *   until       2026-11-21T09:30:00Z, or -5m: flows that had begun by then
  *   follow=1    go on with what comes
  *   limit       so many lines, then the end
  *   once=1      of a connection with both ends here only the client's view
@@ -39,13 +40,15 @@ struct filter {
 	struct filter_end from, to, pod;
 	uint16_t port; /* 0: any */
 	enum filter_verdict verdict;
-	nsec_t last;
-	uint64_t limit; /* UINT64_MAX: none */
+	nsec_t last, until; /* until: monotonic, NSEC_NEVER: whenever they began */
+	uint64_t limit;	    /* UINT64_MAX: none */
 	bool follow, once;
 };
 
-/* 0; -EINVAL: ret_error has a line that says what is wrong. */
-int filter_parse(struct str query, struct filter *ret, struct buf *ret_error);
+/* `now` is monotonic, `offset` wall clock - monotonic. 0; -EINVAL: ret_error has a line that says
+ * what is wrong. */
+int filter_parse(struct str query, nsec_t now, int64_t offset, struct filter *ret,
+		 struct buf *ret_error);
 bool filter_match(const struct filter *f, const struct flow_view *v);
 
 /* The next NAME=VALUE of a query, decoded into room of FILTER_TEXT_MAX each. 1; 0: the end;

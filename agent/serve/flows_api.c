@@ -284,7 +284,7 @@ void serve_flows(struct serve *s, struct web_client *c, const struct web_request
 		serve_flows_off(s, c);
 		return;
 	}
-	if (filter_parse(r->query, &filter, &words) < 0) {
+	if (filter_parse(r->query, clock_mono(), clock_offset(), &filter, &words) < 0) {
 		serve_error(c, 400, buf_str(&words));
 		return;
 	}

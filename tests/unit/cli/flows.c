@@ -63,6 +63,10 @@ static void filters_are_passed_on(void **state)
 	assert_int_equal(lines(s.out), 1);
 	FLOWS(g, &s, A("--last") A("0s"));
 	assert_int_equal(lines(s.out), 2);
+	FLOWS(g, &s, A("--until") A("2026-11-21T09:30:00+01:00"));
+	assert_int_equal(lines(s.out), 1);
+	FLOWS(g, &s, A("--since") A("-1h") A("--until") A("-0s") A("-o") A("json"));
+	assert_int_equal(lines(s.out), 3);
 }
 
 static void json_lines_fit_the_schema(void **state)

@@ -72,6 +72,8 @@ static void bad_requests_are_told_so(void **state)
 	expect(g, "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", "404", "/api/v1/whois");
 	expect(g, "GET /api/v1/flows?port=0 HTTP/1.1\r\nHost: x\r\n\r\n", "400", "1 to 65535");
 	expect(g, "GET /api/v1/flows?limit=0 HTTP/1.1\r\nHost: x\r\n\r\n", "400", "from 1 on");
+	expect(g, "GET /api/v1/flows?until=noon HTTP/1.1\r\nHost: x\r\n\r\n", "400",
+	       "until must be a time such as");
 	expect(g, "GET /api/v1/flows?verdict=x HTTP/1.1\r\nHost: x\r\n\r\n", "400",
 	       "failed or retrans");
 	expect(g, "GET /api/v1/flows?last=soon HTTP/1.1\r\nHost: x\r\n\r\n", "400", "such as 5m");
@@ -196,6 +198,10 @@ static void flows_are_listed_and_filtered(void **state)
 		   {"?last=5m&verdict=failed", 1},
 		   {"?last=5m&verdict=retrans", 2},
 		   {"?last=5m&verdict=retrans&from=x", 0},
+		   {"?last=5m&until=-0s", 4},
+		   {"?last=5m&until=-1h", 0},
+		   {"?last=5m&until=2026-11-21T09:30:00%2B01:00", 0},
+		   {"?last=5m&until=2200-01-01T00:00:00Z&verdict=failed", 1},
 		   {"?limit=9", 1},
 		   {"?last=5m&limit=3", 3},
 		   {"?last=5m&limit=1", 1}};
