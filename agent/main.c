@@ -22,10 +22,18 @@
 #include "cli/cmd_version.h"
 #include "cli/cmd_whois.h"
 #include "cli/cmd_workloads.h"
+#include "cli/options_read.h"
 
 static int cmd_help(int argc, char **argv);
 static int completion(int argc, char **argv);
 static int man(int argc, char **argv);
+
+static const struct option_table help_options = {
+	.command = "kindred help",
+	.args = "[COMMAND]",
+	.about = "Lists the commands, or prints the options of one.",
+	.args_max = 1,
+};
 
 static const struct command commands[] = {
 	{"status", cmd_status, &cmd_status_options,
@@ -50,8 +58,9 @@ static const struct command commands[] = {
 	 "print a captured agent-to-reducer stream as JSON lines"},
 	{"completion", completion, &cmd_completion_options, "print completion for bash or zsh"},
 	{"man", man, &cmd_man_options, "print the manual page"},
-	{"version", cmd_version, NULL, "print version, commit and the libraries in use"},
-	{"help", cmd_help, NULL, "print this, or a command's options"},
+	{"version", cmd_version, &cmd_version_options,
+	 "print version, commit and the libraries in use"},
+	{"help", cmd_help, &help_options, "print this, or a command's options"},
 };
 
 static const struct command *command_find(const char *name)
@@ -80,16 +89,20 @@ static int unknown_command(const char *name)
 
 static int cmd_help(int argc, char **argv)
 {
-	char help[] = "--help";
+	_options_ struct options *options = NULL;
+	char help[] = "--help", *words[] = {NULL, help, NULL};
 	const struct command *c;
+	int none, r;
 
 	if (argc > 1 && strcmp(argv[1], "--markdown") == 0)
 		return help_markdown();
-	if (argc > 1 && strcmp(argv[1], "help") != 0 && strcmp(argv[1], "version") != 0) {
-		char *words[] = {argv[1], help, NULL};
-
-		c = command_find(argv[1]);
-		return c ? c->run(2, words) : unknown_command(argv[1]);
+	r = options_read(&help_options, &none, argc, argv, &options);
+	if (r != OPTIONS_RUN)
+		return r;
+	if (options_args(options).n) {
+		words[0] = argv[argc - 1];
+		c = command_find(words[0]);
+		return c ? c->run(2, words) : unknown_command(words[0]);
 	}
 	help_print(commands, ARRAY_SIZE(commands));
 	return EXIT_OK;

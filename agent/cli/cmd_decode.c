@@ -21,6 +21,25 @@
 #define READ_SIZE 65536
 #define MAX_LINE  (1U << 20) /* the longest message has 64 KiB, a byte of it at most 6 as JSON */
 
+static const char *const outputs[] = {"json", NULL};
+
+struct decode_config {
+	int output;
+};
+
+static const struct option_desc descs[] = {
+	{.group = "How",
+	 .flag = "--output",
+	 .letter = "-o",
+	 .type = OPTION_ENUM,
+	 .choices = outputs,
+	 .arg = "json",
+	 .def = "json",
+	 .flags = OPTION_FLAG_ONLY,
+	 OPTION_FIELD(struct decode_config, output),
+	 .help = "There is nothing else: an object a line."},
+};
+
 const struct option_table cmd_decode_options = {
 	.command = "kindred decode",
 	.args = "[FILE]",
@@ -31,6 +50,8 @@ const struct option_table cmd_decode_options = {
 	.after = "Exit code 1: the stream is malformed or could not be read; standard error names "
 		 "the "
 		 "byte.",
+	.v = descs,
+	.n = ARRAY_SIZE(descs),
 	.args_max = 1,
 };
 
@@ -143,7 +164,8 @@ int cmd_decode(int argc, char **argv)
 {
 	_options_ struct options *options = NULL;
 	_cleanup_(decoder_done) struct decoder d = {.line = {.max = MAX_LINE}};
-	int none, r = options_read(&cmd_decode_options, &none, argc, argv, &options);
+	struct decode_config c = {0};
+	int r = options_read(&cmd_decode_options, &c, argc, argv, &options);
 	struct option_list args;
 
 	if (r != OPTIONS_RUN)

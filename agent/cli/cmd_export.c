@@ -37,7 +37,7 @@ static const struct option_desc descs[] = {
 	{.flag = "--namespace", .letter = "-n", .type = OPTION_STRING, .arg = "NAME", .def_words = "all", FIELD(ns),
 	 .help = "Objects of this namespace alone."},
 	{.flag = "--output", .letter = "-o", .type = OPTION_ENUM, .choices = outputs, .arg = "json|yaml", .def = "json",
-	 FIELD(output), .help = "One List, or YAML documents."},
+	 FIELD(output), .help = "One List, or YAML documents; both hold all there is of each object."},
 	ASK_OPTIONS(struct export_config, where),
 };
 /* clang-format on */

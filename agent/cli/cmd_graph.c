@@ -41,7 +41,7 @@ static const struct option_desc descs[] = {
 	{.flag = "--dangling", .type = OPTION_BOOL, FIELD(dangling),
 	 .help = "All edges that lead to objects which do not exist; nothing else is asked for."},
 	{.flag = "--output", .letter = "-o", .type = OPTION_ENUM, .choices = outputs, .arg = "tree|dot|json", .def = "tree", FIELD(output),
-	 .help = "A tree for people, a picture for Graphviz, or one JSON object."},
+	 .help = "A tree for people, which is never cut, a picture for Graphviz, or one JSON object."},
 	{.flag = "--cluster-name", .type = OPTION_STRING, .arg = "NAME", .def_words = "any", FIELD(cluster),
 	 .help = "Of a store that holds several clusters, this one."},
 	{.flag = "--store", .type = OPTION_STRING, .arg = "FILE", .def_words = "the running agent's", FIELD(store),
@@ -58,8 +58,9 @@ const struct option_table cmd_graph_options = {
 		 "claims, images, accounts, nodes, Services, routes, grants.",
 	.after =
 		"KIND/NAME is enough for what has no namespace or a name of its own; a kind may be "
-		"written in lower case, in the plural, or with its group (deployments.apps). -o is "
-		"--output. Exit code 1: it is not in the graph, or the store cannot be read; 2: "
+		"written in lower case, in the plural, or with its group (deployments.apps). Exit "
+		"code "
+		"1: it is not in the graph, or the store cannot be read; 2: "
 		"the question is not understood; 3: no agent answers.",
 	.v = descs,
 	.n = ARRAY_SIZE(descs),

@@ -11,8 +11,8 @@ struct command {
 	const char *name;
 	int (*run)(int argc,
 		   char **argv); /* argv[0] is the command's name; returns the exit code */
-	const struct option_table *options; /* NULL: it has none */
-	const char *help;		    /* one line */
+	const struct option_table *options;
+	const char *help; /* one line */
 };
 
 /* Exit codes all commands share. */

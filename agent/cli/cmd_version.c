@@ -13,16 +13,23 @@
 #include <yaml.h>
 
 #include "cli/cmd_help.h"
+#include "cli/options_read.h"
 #include "config/version.h"
 #include "http/library.h"
 
+const struct option_table cmd_version_options = {
+	.command = "kindred version",
+	.about = "Prints the version, the commit it was built from, and the libraries that it runs "
+		 "with.",
+};
+
 int cmd_version(int argc, char **argv)
 {
-	(void)argv;
-	if (argc > 1) {
-		fprintf(stderr, "kindred version: takes no arguments\n");
-		return EXIT_USAGE;
-	}
+	_options_ struct options *options = NULL;
+	int none, r = options_read(&cmd_version_options, &none, argc, argv, &options);
+
+	if (r != OPTIONS_RUN)
+		return r;
 	printf("kindred %s (commit %s)\n", kindred_version, kindred_commit);
 	printf("curl %s\n", http_library_version());
 	printf("libevent %s\n", event_get_version());

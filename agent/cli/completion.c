@@ -36,7 +36,7 @@ static int put_choices(struct buf *out, const struct option_desc *d)
 /* The words that a command takes, as "bash|zsh" in its usage line: with blanks between. */
 static int put_words(struct buf *out, const struct option_table *t)
 {
-	const char *args = t && t->args ? t->args : "";
+	const char *args = t->args ?: "";
 	int r = 0;
 
 	if (strspn(args, "abcdefghijklmnopqrstuvwxyz|") != strlen(args))
@@ -48,7 +48,7 @@ static int put_words(struct buf *out, const struct option_table *t)
 
 static bool takes_file(const struct option_table *t)
 {
-	return t && t->args && strstr(t->args, "FILE");
+	return t->args && strstr(t->args, "FILE");
 }
 
 static int put_names(struct buf *out, const struct command *commands, size_t n)
@@ -115,10 +115,10 @@ static int bash_command(struct buf *out, const struct command *c)
 	const struct option_table *t = c->options;
 	int r = buf_printf(out, "\t%s)\n", c->name);
 
-	if (t && t->n)
+	if (t->n)
 		r = r ?: bash_values(out, t);
 	r = r ?: buf_append_str(out, STR("\t\toptions='"));
-	for (size_t i = 0; t && i < t->n && r == 0; i++)
+	for (size_t i = 0; i < t->n && r == 0; i++)
 		r = buf_printf(out, "%s ", t->v[i].flag);
 	r = r ?: buf_printf(out, "--help' args='");
 	r = r ?: put_words(out, t);
@@ -229,7 +229,7 @@ static int zsh_command(struct buf *out, const struct command *c)
 	_buf_ struct buf words = {.max = 4096};
 	int r = buf_printf(out, "\t%s)\n\t\t_arguments '(- *)'{-h,--help}'[print help]'", c->name);
 
-	for (size_t i = 0; t && i < t->n && r == 0; i++) {
+	for (size_t i = 0; i < t->n && r == 0; i++) {
 		if (t->v[i].letter)
 			r = zsh_name(out, &t->v[i], t->v[i].letter);
 		r = r ?: zsh_name(out, &t->v[i], t->v[i].flag);

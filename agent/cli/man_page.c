@@ -24,6 +24,9 @@ static const char head[] =
 	".RB ( \"\\-o wide\" ),\n"
 	"or JSON\n"
 	".RB ( \"\\-o json\" ).\n"
+	"What has no table says with\n"
+	".B \\-\\-help\n"
+	"what it prints instead; nothing of that is ever cut.\n"
 	"Colours are on terminals alone, and not with\n"
 	".BR NO_COLOR .\n";
 
@@ -73,15 +76,6 @@ static const char tail[] =
 	".B 3\n"
 	"no agent answers\n";
 
-/* A command without options of its own. */
-static int put_small(struct buf *out, const struct command *c)
-{
-	int r = buf_printf(out, ".SS kindred %s\n", c->name);
-
-	r = r ?: option_man_text(out, str_of(c->help));
-	return r ?: buf_append_str(out, STR(".\n"));
-}
-
 int man_page(const struct command *commands, size_t n, struct buf *out)
 {
 	int r = buf_printf(out, ".TH KINDRED 8 \"\" \"kindred %s\" \"System Manager's Manual\"\n",
@@ -90,7 +84,6 @@ int man_page(const struct command *commands, size_t n, struct buf *out)
 	r = r ?: buf_append_str(out, str_of(head));
 	r = r ?: buf_append_str(out, STR(".SH COMMANDS\n"));
 	for (size_t i = 0; i < n && r == 0; i++)
-		r = commands[i].options ? option_table_man(commands[i].options, out)
-					: put_small(out, &commands[i]);
+		r = option_table_man(commands[i].options, out);
 	return r ?: buf_append_str(out, str_of(tail));
 }

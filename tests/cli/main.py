@@ -30,6 +30,7 @@ PARTS = {
     "top": top.tables,
     "top-keys": top.keys,
     "top-ends": top.given_back,
+    "outputs": texts.outputs,
     "completion": texts.completion,
     "manual": texts.manual,
     "installed": texts.installed,

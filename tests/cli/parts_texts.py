@@ -12,10 +12,27 @@ def commands(rig):
     names = re.findall(r"^  (\w+) +\S", kindred(rig, "help").out.split("Exit codes")[0], re.M)
     options = {}
     for name in names:
-        said = kindred(rig, name, "--help") if name not in ("version", "help") else kindred(rig, "help")
-        options[name] = [] if name in ("version", "help") else re.findall(
-            r"^  (?:-\w, )?(--[a-z0-9-]+)(.*)$", said.out, re.M)
+        said = kindred(rig, name, "--help")
+        rig.checks.test(name + " --help", said.code == 0 and said.out.startswith("Usage: kindred %s" % name) and
+                        said.err == "" or [said])
+        rig.checks.test("help " + name, kindred(rig, "help", name).out == said.out)
+        options[name] = re.findall(r"^  (?:-\w, )?(--[a-z0-9-]+)(.*)$", said.out, re.M)
     return options
+
+
+def outputs(rig):
+    """-o: JSON everywhere, wide where there is a table, and what there is is named."""
+    for name, flags in commands(rig).items():
+        words = [a.split()[0].split("|") for f, a in flags if f == "--output"]
+        said = kindred(rig, name, "-o", "nonsense")
+        if not words:
+            rig.checks.test(name + " has no -o", said.code == 2 or [said])
+            continue
+        listed = ", ".join(words[0][:-1]) + " or " * (len(words[0]) > 1) + words[0][-1]
+        rig.checks.test(name + " says what there is", said.code == 2 and said.out == "" and said.err.endswith(
+            '"nonsense" (from the command line): must be %s\n' % listed) or [said])
+        rig.checks.test(name + ": -o " + "|".join(words[0]), "json" in words[0] and
+                        ("wide" in words[0]) == ("table" in words[0]) or words)
 
 
 def bash(script, *words):
