@@ -1,6 +1,7 @@
 /* Sinks of resources, together; see agent_sinks.h. */
 #include "cli/agent_sinks.h"
 
+#include "base/interval.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/vector_words.h"
@@ -12,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LOOK_S	      1			  /* how often it is asked whether all kinds are known */
+#define LOOK_S	      1			  /* how often kinds and the resync are looked at */
 #define STOP_PATIENCE (5 * NSEC_PER_SEC)  /* for what waits when the agent stops */
 #define RELIST_SPREAD (30 * NSEC_PER_SEC) /* lists of a resync begin within this time */
 
@@ -22,8 +23,8 @@ struct agent_sinks {
 	struct http *http;
 	struct agent_vector *vector;
 	struct agent_streams *streams;
-	struct event *look, *resync;
-	unsigned every;			/* minutes of the resync timer */
+	struct event *look;
+	struct interval resync;
 	uint64_t rounds, failed_rounds; /* of discovery, as seen last */
 	bool round_ok;			/* the last round learned everything */
 	void (*stopped)(void *ctx);	/* whom agent_sinks_stop is to tell */
@@ -45,42 +46,24 @@ static void on_look(evutil_socket_t fd, short what, void *ctx)
 	s->rounds = c.rounds;
 	s->failed_rounds = c.failed_rounds;
 	agent_vector_kinds_complete(s->vector, s->round_ok && collect_synced(collect));
+	if (interval_over(&s->resync, clock_mono())) { /* the collector lists at it by itself */
+		agent_vector_resync(s->vector);
+		agent_streams_resync(s->streams);
+	}
 }
 
-/* The collector lists by itself at this interval. */
-static void on_resync(evutil_socket_t fd, short what, void *ctx)
+static void set_resync(struct agent_sinks *s)
 {
-	struct agent_sinks *s = ctx;
-
-	(void)fd;
-	(void)what;
-	agent_vector_resync(s->vector);
-	agent_streams_resync(s->streams);
-}
-
-/* Begins anew when the interval is another one. */
-static int arm_resync(struct agent_sinks *s)
-{
-	const unsigned minutes = s->o.cfg->resync_interval;
-	const struct timeval every = {.tv_sec = (time_t)minutes * 60};
-
-	if (minutes == s->every)
-		return 0;
-	s->every = minutes;
-	if (!minutes)
-		return event_del(s->resync);
-	return event_add(s->resync, &every);
+	interval_set(&s->resync, s->o.cfg->resync_interval * 60 * NSEC_PER_SEC, clock_mono());
 }
 
 static int make_timers(struct agent_sinks *s)
 {
 	const struct timeval look = {.tv_sec = LOOK_S};
 
+	set_resync(s);
 	s->look = event_new(s->o.base, -1, EV_PERSIST, on_look, s);
-	s->resync = event_new(s->o.base, -1, EV_PERSIST, on_resync, s);
-	if (!s->look || !s->resync || event_add(s->look, &look) < 0 || arm_resync(s) < 0)
-		return -ENOMEM;
-	return 0;
+	return s->look && event_add(s->look, &look) == 0 ? 0 : -ENOMEM;
 }
 
 /* ---- making ---------------------------------------------------------------------------------- */
@@ -187,8 +170,6 @@ void agent_sinks_free(struct agent_sinks **sp)
 	let_go(s);
 	if (s->look)
 		event_free(s->look);
-	if (s->resync)
-		event_free(s->resync);
 	free(s);
 	*sp = NULL;
 }
@@ -240,7 +221,7 @@ void agent_sinks_tune(struct agent_sinks *s)
 {
 	if (!s)
 		return;
-	(void)arm_resync(s);
+	set_resync(s);
 	agent_vector_tune(s->vector);
 	agent_streams_tune(s->streams);
 }
