@@ -151,9 +151,21 @@ const overlaps = (page) => page.$$eval(".node", (all) => {
 	return r.flatMap((a, i) => r.slice(i + 1).filter((b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom)).length;
 });
 
+/* How many lines many edges are: what fails or stays in its namespace is seen by itself. */
+function linesOf(world) {
+	const alone = (e) => e.from.namespace === e.to.namespace || e.failures || e.retransmits;
+	return world.edges.filter(alone).length + new Set(world.edges.filter((e) => !alone(e)).map((e) => e.from.namespace + " " + e.to.namespace)).size;
+}
+
+const seenPaths = (page) => page.$$eval("#edges path", (all) => all.filter((p) => getComputedStyle(p).display !== "none").map((p) => p.getAttribute("class")));
+
 async function many(page, agent) {
 	const world = agent.world;
-	test("200 workloads, 1,000 edges", await settled(page, 200) !== null && same(await pathsOf(page), 1000));
+	test("200 workloads, 1,000 edges", await settled(page, 200) !== null && /200 workloads, 1,000 edges/.test(await page.textContent("#summary")));
+	test("from namespace to namespace there is one line", same([await pathsOf(page), await page.isVisible("#legend-together")], [linesOf(world), true]));
+	await page.click("[data-key*=service-042]");
+	test("one that is chosen has a line to each", same(await seenPaths(page), Array(neighboursOf(world, world.workloads[42]).length - 1).fill("ok near")));
+	await page.click("[data-key*=service-042]");
 	test("health and its reasons", same(await page.getAttribute("#health", "data-state"), "bad") &&
 		/42 s/.test(await page.textContent("#conditions")));
 	test("none is upon another", same(await overlaps(page), 0));
@@ -178,6 +190,8 @@ async function many(page, agent) {
 		(await nodesOf(page)).filter((k) => k[0] === "team-3").length === 20);
 	await page.fill("#filter", "service-042");
 	test("to one workload", same((await nodesOf(page)).map((k) => JSON.stringify(k)).sort(), neighboursOf(world, world.workloads[42])));
+	test("few edges are a line each", same([await pathsOf(page, ":not(.together)"), await pathsOf(page, ".together"), await page.isVisible("#legend-together")],
+		[neighboursOf(world, world.workloads[42]).length - 1, 0, false]));
 	await page.fill("#filter", "");
 	await page.click("#only-failures");
 	test("failures alone", same(await pathsOf(page), world.edges.filter((e) => e.failures).length));

@@ -80,3 +80,15 @@ function pathOf(a, b) {
 	const back = right ? -7 : 7;
 	return `M${x1} ${y1}C${c1} ${y1} ${c2} ${y2} ${x2} ${y2}m${back} -4L${x2} ${y2}l${back} 4`;
 }
+
+/* A line from one namespace to another on a map of that width: over or under the boxes of one row,
+ * from row to row else. Where it leaves and arrives is nearer to the other one. */
+function pathBetween(a, b, width) {
+	const aside = .36 * (b.x + b.w / 2 - a.x - a.w / 2) / width, ahead = b.y > a.y || (b.y === a.y && b.x > a.x);
+	const x1 = a.x + a.w * (.5 + aside + (ahead ? .03 : -.03)), x2 = b.x + b.w * (.5 - aside + (ahead ? .03 : -.03));
+	const level = a.y === b.y, up = level ? ahead : !ahead; /* it leaves upwards */
+	const y1 = up ? a.y : a.y + a.h, y2 = up === level ? b.y : b.y + b.h;
+	const reach = (up ? -1 : 1) * (level ? Math.min(80, 24 + Math.abs(x2 - x1) * .08) : Math.max(40, Math.abs(y2 - y1) * .5));
+	const c2 = level ? y2 + reach : y2 - reach, back = c2 < y2 ? -9 : 9;
+	return `M${x1} ${y1}C${x1} ${y1 + reach} ${x2} ${c2} ${x2} ${y2}m-5 ${back}L${x2} ${y2}l5 ${back}`;
+}

@@ -4,6 +4,7 @@
  */
 const SVG = "http://www.w3.org/2000/svg";
 const FAR = .6; /* below this scale names alone can be read */
+const TOGETHER = 250, APART = 200; /* edges: with more, those between two namespaces are one line; with less, each is one */
 const map = {
 	x: 0, y: 0, scale: 1, /* of the world */
 	fitted: false,
@@ -12,6 +13,7 @@ const map = {
 	lines: new Map(), /* edge's id: path */
 	places: new Map(),
 	size: { w: 1, h: 1 },
+	together: false, /* edges between namespaces are drawn as one */
 	current: null, /* key that has the tab stop */
 	pick: () => {}, /* (key): a workload was chosen */
 };
@@ -150,26 +152,60 @@ function drawNode(node, parent, view) {
 		b.button.ariaPressed = pressed;
 }
 
-function drawLine(edge, view) {
-	let p = map.lines.get(edge.id);
+const bytesOf = (counts) => counts.sent + counts.received;
+const strokeOf = (bytes) => Math.round(10 + Math.log10(1 + bytes) * 3.5) / 10;
+const isNear = (edge, view) => Boolean(view.focus) && (edge.from.key === view.focus || edge.to.key === view.focus);
+
+/* path: () => its form. Returns the id. */
+function drawLine(id, path, state, width) {
+	let p = map.lines.get(id);
 	if (!p) {
 		p = document.createElementNS(SVG, "path");
-		map.lines.set(edge.id, p);
+		map.lines.set(id, p);
 		$("edges").append(p);
 	}
 	if (p.layout_ !== map.places) {
 		p.layout_ = map.places;
-		p.setAttribute("d", pathOf(map.places.get(edge.from.key), map.places.get(edge.to.key)));
+		p.setAttribute("d", path());
 	}
-	const near = view.focus && (edge.from.key === view.focus || edge.to.key === view.focus);
-	const state = classOf(edge.counts) + (near ? " near" : "");
-	const width = Math.round(10 + Math.log10(1 + edge.counts.sent + edge.counts.received) * 3.5) / 10;
 	const key = state + width;
-	if (p.state_ === key)
-		return;
-	p.state_ = key;
-	p.setAttribute("class", state);
-	p.setAttribute("stroke-width", Math.max(width, edge.counts.failures ? 2.5 : 0));
+	if (p.state_ !== key) {
+		p.state_ = key;
+		p.setAttribute("class", state);
+		p.setAttribute("stroke-width", width);
+	}
+	return id;
+}
+
+function drawEdge(edge, view) {
+	const width = strokeOf(bytesOf(edge.counts));
+	return drawLine(edge.id, () => pathOf(map.places.get(edge.from.key), map.places.get(edge.to.key)),
+		classOf(edge.counts) + (isNear(edge, view) ? " near" : ""), Math.max(width, edge.counts.failures ? 2.5 : 0));
+}
+
+/* What fails or is sent again, what stays in a namespace and what was chosen is seen by itself. */
+function isApart(edge, view) {
+	return !map.together || edge.from.ns === edge.to.ns || classOf(edge.counts) !== "ok" || isNear(edge, view);
+}
+
+/* One line for all edges from one namespace to another. Returns their ids. */
+function drawTogether(edges) {
+	const boxes = new Map(map.drawn.map((b) => [b.ns, b])), sums = new Map();
+	for (const e of edges) {
+		const id = JSON.stringify([e.from.ns, e.to.ns]), sum = sums.get(id) || { from: e.from.ns, to: e.to.ns, bytes: 0 };
+		sum.bytes += bytesOf(e.counts);
+		sums.set(id, sum);
+	}
+	return [...sums].map(([id, s]) => drawLine(id, () => pathBetween(boxes.get(s.from), boxes.get(s.to), map.size.w),
+		"ok together", 2 * strokeOf(s.bytes)));
+}
+
+/* Returns the ids of all lines. */
+function drawLines(view) {
+	map.together = view.edges.length > (map.together ? APART : TOGETHER);
+	const lines = view.edges.filter((e) => isApart(e, view)).map((e) => drawEdge(e, view));
+	$("legend-together").hidden = !map.together;
+	return new Set([...lines, ...drawTogether(view.edges.filter((e) => !isApart(e, view)))]);
 }
 
 function sweep(old, kept, remove) {
@@ -199,13 +235,11 @@ function drawMap(view) {
 		for (const n of box.nodes)
 			drawNode(n, parent, view);
 	}
-	for (const e of view.edges)
-		drawLine(e, view);
-	sweep(map.lines, new Set(view.edges.map((e) => e.id)), (p) => p.remove());
+	sweep(map.lines, drawLines(view), (p) => p.remove());
 	sweep(map.buttons, map.places, (b) => b.button.remove());
 	sweep(map.boxes, new Set(map.drawn.map((b) => b.ns)), (b) => b.remove());
 	$("world").classList.toggle("focused", Boolean(view.focus));
-	$("edges").style.setProperty("--calm", Math.max(.16, Math.min(.65, 60 / view.edges.length)).toFixed(2));
+	$("edges").style.setProperty("--calm", Math.max(.16, Math.min(.65, 60 / map.lines.size)).toFixed(2));
 	setCurrent(map.places.has(map.current) ? map.current : view.nodes.length ? map.drawn[0].nodes[0].key : null);
 	if (active !== document.activeElement && map.buttons.has(map.current))
 		map.buttons.get(map.current).button.focus({ preventScroll: true });
