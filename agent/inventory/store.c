@@ -134,7 +134,6 @@ void inventory_stats(const struct inventory *v, struct inventory_stats *ret)
 	ret->pods = v->pods.live;
 	ret->dead = v->graves.live;
 	ret->owners = v->owners.live;
-	ret->owners_referenced = 0;
 	for (owner_id id = inventory_owner_next(v, 0); id; id = inventory_owner_next(v, id))
 		ret->owners_referenced += owner_at(v, id)->state == OWNER_REFERENCED;
 	ret->containers = v->n_containers;

@@ -271,6 +271,26 @@ static void addresses_belong_to_pods_for_a_time(void **state)
 	world_done(&w);
 }
 
+/* A server that tells of one address alone, not of a list of them. */
+static void the_one_address_of_a_pod(void **state)
+{
+	struct addr a = ip("10.0.0.1");
+	struct world w;
+	struct obj b;
+
+	(void)state;
+	world_init(&w, true);
+	obj_pod(&b, "ns", "a", obj_uid(1), NULL);
+	b.o.pod.pod_ip = STR("10.0.0.1");
+	put(&w, &b, 10 * SEC);
+	assert_int_equal(inventory_by_address(w.v, &a, 15 * SEC),
+			 inventory_by_uid(w.v, obj_uid(1)));
+	b.o.pod.phase = POD_PHASE_FAILED; /* it gives it back, though its status still names it */
+	put(&w, &b, 20 * SEC);
+	assert_int_equal(inventory_by_address(w.v, &a, 20 * SEC), 0);
+	world_done(&w);
+}
+
 static void dead_pods_wait_for_cursors_and_linger(void **state)
 {
 	struct world w;
@@ -367,6 +387,27 @@ static void owners_are_remembered_while_referred_to(void **state)
 	assert_int_equal(s.owners, 0); /* the pod is gone, then its owners */
 	assert_int_equal(s.pods, 0);
 	assert_int_equal(s.strings, 0);
+	world_done(&w);
+}
+
+static void figures(void **state)
+{
+	struct world w;
+	struct obj pod, rs;
+	struct inventory_stats s;
+
+	(void)state;
+	world_init(&w, true);
+	obj_owner(&rs, "apps/v1", "ReplicaSet", "ns", "web-1", obj_uid(100));
+	assert_int_equal(inventory_apply_owner(w.v, w.src, SEC, &rs.o), 0);
+	obj_pod(&pod, "ns", "a", obj_uid(1), NULL);
+	obj_owned(&pod, "batch/v1", "Job", "once", obj_uid(200));
+	put(&w, &pod, SEC);
+	inventory_stats(w.v, &s);
+	assert_int_equal(s.pods, 1);
+	assert_int_equal(s.owners, 2);
+	assert_int_equal(s.owners_referenced, 1); /* the Job was not seen */
+	assert_int_equal(s.strings, 5);		  /* a namespace, two kinds, two versions */
 	world_done(&w);
 }
 
@@ -493,10 +534,12 @@ int main(void)
 		cmocka_unit_test(only_real_changes_reach_the_log),
 		cmocka_unit_test(a_relist_of_the_same_is_silent_and_a_missing_pod_dies),
 		cmocka_unit_test(addresses_belong_to_pods_for_a_time),
+		cmocka_unit_test(the_one_address_of_a_pod),
 		cmocka_unit_test(dead_pods_wait_for_cursors_and_linger),
 		cmocka_unit_test(the_bound_on_dead_pods_tells_the_cursor),
 		cmocka_unit_test(a_dead_pod_that_is_listed_again_lives),
 		cmocka_unit_test(owners_are_remembered_while_referred_to),
+		cmocka_unit_test(figures),
 		cmocka_unit_test(a_late_owner_touches_its_pods),
 		cmocka_unit_test(circles_of_owners_end),
 		cmocka_unit_test(marks_stay_with_the_container_id),
