@@ -284,6 +284,7 @@ static void remote_finished_and_host_network(void **state)
 	remote("10.0.0.2", 5 * SEC, END_OVERDUE, "unknown address");
 	place(3, KIND_NODE, "n-2", "10.0.0.2");
 	remote("10.0.0.2", 5 * SEC, END_OVERDUE, "address /  Node/n-2");
+	remote("10.0.0.2", 5 * SEC, END_OVERDUE | END_INBOUND, "unknown translated");
 	place(6, KIND_NODE, "n-1", "10.0.0.3"); /* this node, by an address of no interface */
 	remote("10.0.0.3", 5 * SEC, END_OVERDUE, "host /  Node/n-1");
 }

@@ -5,6 +5,8 @@
 #include "peers/peers.h"
 
 #include "base/mem.h"
+#include "match/end.h"
+#include "match/memo.h"
 #include "peers/frame.h"
 #include "tests/lib/torture.h"
 
@@ -129,24 +131,45 @@ static void snapshot(uint64_t position, uint64_t right_from, uint8_t last)
 	put_frame(FRAME_SNAPSHOT, &b);
 }
 
-static void changes(uint64_t position, uint32_t id, uint8_t last)
+static void put_mark(struct buf *b, uint64_t position)
 {
 	const struct peerfeed_mark m = {
 		.position = position, .now = now + THEIRS, .known = now + THEIRS};
+
+	assert_int_equal(peerfeed_put_mark(b, &m), 0);
+}
+
+static void put_node(struct buf *b, uint32_t id, const char *name, uint8_t last)
+{
+	struct peerfeed_base base;
+
+	assert_int_equal(peerfeed_put_base(b, now + THEIRS, 0, &base), 0);
+	rec = (struct peerfeed_record){.type = PEERFEED_PLACE,
+				       .id = id,
+				       .is_node = true,
+				       .text = str_of(name),
+				       .n_claims = 1};
+	rec.claims[0] = (struct peerfeed_claim){
+		.from = now + THEIRS, .to = NSEC_NEVER, .heard = NSEC_NEVER};
+	assert_int_equal(addr_parse(STR("10.1.0.0"), &rec.claims[0].ip), 0);
+	rec.claims[0].ip.b[15] = last;
+	assert_int_equal(peerfeed_put(b, &base, &rec), 0);
+}
+
+static void changes(uint64_t position, uint32_t id, uint8_t last)
+{
 	_buf_ struct buf b = {.max = 1000};
 
-	assert_int_equal(peerfeed_put_mark(&b, &m), 0);
+	put_mark(&b, position);
 	put_pod(&b, id, last);
 	put_frame(FRAME_CHANGES, &b);
 }
 
 static void beat(uint64_t position)
 {
-	const struct peerfeed_mark m = {
-		.position = position, .now = now + THEIRS, .known = now + THEIRS};
 	_buf_ struct buf b = {.max = 100};
 
-	assert_int_equal(peerfeed_put_mark(&b, &m), 0);
+	put_mark(&b, position);
 	put_frame(FRAME_BEAT, &b);
 }
 
@@ -597,6 +620,47 @@ static void a_long_way_in_is_too_doubtful(void **state)
 	assert_true(deadline <= now + 2 * PEERS_SPREAD);
 }
 
+/* ---- what flows are told -------------------------------------------------------------------- */
+
+/* A node is named by whoever connects to it, not as the one that connects, whatever was asked
+ * before. */
+static void a_node_by_who_began(void **state)
+{
+	const struct match_policy plain = {0};
+	struct end_scope scope = {.peers = p, .policy = &plain, .node_scope = true};
+	struct inventory *v = NULL;
+	struct end_text text;
+	struct flow_end end;
+	struct addr a;
+	_buf_ struct buf b = {.max = 1000};
+
+	(void)state;
+	assert_int_equal(inventory_new(&inventory_defaults, &v), 0);
+	assert_int_equal(end_memo_new(&scope.memo), 0);
+	scope.inventory = v;
+	synced_stream();
+	put_mark(&b, 6);
+	put_node(&b, 5, "n-2", 7);
+	put_frame(FRAME_CHANGES, &b);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(give(), 0);
+		now += 2 * SEC;
+		beat(6);
+	}
+	assert_int_equal(give(), 0);
+	assert_int_equal(addr_parse(STR("10.1.0.7"), &a), 0);
+	for (int i = 0; i < 2; i++) {
+		end_remote(&scope, &a, now - 5 * SEC, END_OVERDUE, &text, &end);
+		assert_int_equal(end.known_by, KNOWN_ADDRESS);
+		assert_true(str_eq(end.workload, STR("n-2")));
+		end_remote(&scope, &a, now - 5 * SEC, END_OVERDUE | END_INBOUND, &text, &end);
+		assert_int_equal(end.known_by, KNOWN_NOT);
+		assert_int_equal(end.why, UNKNOWN_TRANSLATED);
+	}
+	end_memo_free(&scope.memo);
+	inventory_free(&v);
+}
+
 /* ---- with little memory ---------------------------------------------------------------------- */
 
 static int play(void *ctx)
@@ -658,6 +722,7 @@ int main(void)
 		TEST(sent_away_at_once),
 		TEST(our_clock_stood_still),
 		TEST(a_long_way_in_is_too_doubtful),
+		TEST(a_node_by_who_began),
 		TEST(with_little_memory),
 #undef TEST
 	};
