@@ -96,7 +96,7 @@ static void list_many(struct rig *g, unsigned n)
 static void run_to_write(struct rig *g)
 {
 	for (unsigned turns = 0; turns < 1000; turns++) {
-		const nsec_t next = sync_run(g->sync, g->now);
+		const nsec_t next = rig_turn(g);
 
 		if (g->embed_op != OP_NONE || (g->op != OP_NONE && g->op != OP_UPSERT))
 			(void)rig_answer(g);
@@ -159,7 +159,7 @@ static void a_batch_that_waits_lets_the_dead_go(void **state)
 	rig_delete(&g, "d121");
 	rig_delete(&g, "d199");
 	rig_delete(&g, "d50"); /* this one is on its way */
-	(void)sync_run(g.sync, g.now);
+	(void)rig_turn(&g);
 	settle(&g);
 	sync_status(g.sync, g.now, &s);
 	assert_int_equal(s.upserts, 197);
@@ -178,7 +178,7 @@ static void one_that_is_being_embedded_is_let_go(void **state)
 	list_many(&g, 250);
 	g.database_first = true;
 	for (;;) {
-		const nsec_t next = sync_run(g.sync, g.now);
+		const nsec_t next = rig_turn(&g);
 
 		if (g.op == OP_UPSERT && g.embed_op == OP_EMBED)
 			break;
@@ -202,7 +202,7 @@ static void a_failed_embedding_lets_the_write_end(void **state)
 	rig_init(&g);
 	list_many(&g, 250);
 	while (g.op != OP_UPSERT)
-		if (sync_run(g.sync, g.now) > g.now)
+		if (rig_turn(&g) > g.now)
 			assert_true(rig_answer(&g));
 	g.fail[OP_EMBED] = VECTOR_RETRY;
 	run_to_write(&g);
@@ -210,7 +210,7 @@ static void a_failed_embedding_lets_the_write_end(void **state)
 	assert_int_equal(s.health, SYNC_OK);
 	assert_true(rig_answer(&g));
 	assert_int_equal(g.n_docs, 100);
-	(void)sync_run(g.sync, g.now);
+	(void)rig_turn(&g);
 	sync_status(g.sync, g.now, &s);
 	assert_int_equal(s.health, SYNC_FAILING);
 	assert_int_equal(s.retries, 1);
@@ -328,7 +328,7 @@ static void what_comes_back_during_its_removal_is_written_again(void **state)
 	begin(&g, 2);
 	rig_delete(&g, "d1");
 	while (g.op != OP_REMOVE)
-		(void)sync_run(g.sync, g.now);
+		(void)rig_turn(&g);
 	rig_apply_at(&g, "d1", 1, 0, "x");
 	settle(&g);
 	rig_check(&g);
@@ -502,13 +502,13 @@ static void one_that_changed_in_flight_is_not_set_aside(void **state)
 	g.poison = "poison";
 	rig_apply_at(&g, "d0", 0, 1, "poison");
 	while (g.op != OP_UPSERT) {
-		nsec_t next = sync_run(g.sync, g.now);
+		nsec_t next = rig_turn(&g);
 
 		if (next > g.now && g.op != OP_UPSERT && !rig_answer(&g))
 			g.now = next;
 	}
 	rig_apply_at(&g, "d0", 0, 2, "y");
-	(void)sync_run(g.sync, g.now);
+	(void)rig_turn(&g);
 	settle(&g);
 	rig_check(&g);
 	rig_done(&g);
@@ -722,6 +722,61 @@ static void another_model_stands_still(void **state)
 	rig_done(&g);
 }
 
+/* What the ledger says of what its rows are of; it answers when the test says so. */
+static struct {
+	void (*done)(void *ctx, int r, struct str error);
+	void *ctx;
+	uint32_t dim;
+	unsigned asked;
+} begun;
+
+static int begin_ledger(void *ctx, struct str model, uint32_t dim, struct str template_,
+			void (*done)(void *ctx, int r, struct str error), void *done_ctx)
+{
+	(void)ctx;
+	assert_true(str_eq(model, STR("rig-model")));
+	assert_true(str_eq(template_, STR(DOC_TEMPLATE)));
+	begun.done = done;
+	begun.ctx = done_ctx;
+	begun.dim = dim;
+	begun.asked++;
+	return 0;
+}
+
+static void a_ledger_of_another_model_too(void **state)
+{
+	struct rig g;
+	struct sync_status s;
+
+	(void)state;
+	rig_init(&g);
+	begun.asked = 0;
+	g.o.ledger.begin = begin_ledger;
+	store_list_begin(g.store, g.source);
+	rig_apply(&g, "a", 0);
+	rig_start(&g);
+	rig_listed(&g);
+	rig_run(&g, SEC);
+	assert_int_equal(begun.asked, 1);
+	assert_int_equal(begun.dim, RIG_DIM);
+	begun.done(begun.ctx, -EEXIST, STR("it is of model x"));
+	rig_run(&g, 59 * SEC);
+	sync_status(g.sync, g.now, &s);
+	assert_int_equal(s.health, SYNC_MISMATCH);
+	assert_non_null(strstr(g.told, "it is of model x: --reembed makes a new collection"));
+	assert_int_equal(begun.asked, 1);
+	assert_int_equal(g.n_docs, 0);
+	rig_run(&g, 60 * SEC);
+	assert_int_equal(begun.asked, 2);
+	begun.done(begun.ctx, 0, (struct str){0});
+	rig_run(&g, 60 * SEC);
+	sync_status(g.sync, g.now, &s);
+	assert_int_equal(s.health, SYNC_OK);
+	assert_int_equal(begun.asked, 2);
+	rig_check(&g);
+	rig_done(&g);
+}
+
 static void another_dimension_passes(void **state)
 {
 	struct rig g;
@@ -879,7 +934,7 @@ static void a_change_in_flight_is_not_lost(void **state)
 	begin(&g, 2);
 	rig_apply_at(&g, "d0", 0, 1, "y");
 	while (g.op != OP_UPSERT) {
-		nsec_t next = sync_run(g.sync, g.now);
+		nsec_t next = rig_turn(&g);
 
 		if (g.op == OP_UPSERT)
 			break;
@@ -887,11 +942,11 @@ static void a_change_in_flight_is_not_lost(void **state)
 			g.now = MAX(next, g.now);
 	}
 	rig_apply_at(&g, "d0", 0, 2, "z");
-	(void)sync_run(g.sync, g.now);
+	(void)rig_turn(&g);
 	settle(&g);
 	rig_check(&g);
 	rig_delete(&g, "d1");
-	(void)sync_run(g.sync, g.now); /* its removal is under way */
+	(void)rig_turn(&g); /* its removal is under way */
 	rig_apply_at(&g, "d1", 99, 1, "z");
 	settle(&g);
 	rig_check(&g);
@@ -1107,6 +1162,7 @@ static void stopping_sends_what_waits(void **state)
 	(void)state;
 	begin(&g, 1);
 	rig_apply_at(&g, "d0", 0, 1, "y");
+	rig_run(&g, 0);
 	assert_false(sync_idle(g.sync));
 	sync_flush(g.sync, g.now);
 	rig_run(&g, 0);
@@ -1143,10 +1199,38 @@ static void stopping_ends_where_nothing_can_go(void **state)
 	}
 }
 
+static void on_lent(void *ctx)
+{
+	(*(unsigned *)ctx)++;
+}
+
+static void whoever_has_the_database_lent_is_alone(void **state)
+{
+	unsigned lent = 0;
+	struct rig g;
+
+	(void)state;
+	begin(&g, 1);
+	assert_int_equal(sync_lend(g.sync, on_lent, &lent), 0);
+	rig_run(&g, 0);
+	assert_int_equal(lent, 1);
+	assert_int_equal(sync_lend(g.sync, on_lent, &lent), -EBUSY);
+	rig_apply_at(&g, "d0", 0, 1, "y");
+	settle(&g);
+	assert_int_equal(g.n_ops[OP_UPSERT], 0);
+	sync_give_back(g.sync);
+	rig_run(&g, 0);
+	assert_int_equal(g.n_ops[OP_UPSERT], 1);
+	assert_int_equal(lent, 1);
+	rig_check(&g);
+	rig_done(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(another_filter_takes_away),
+		cmocka_unit_test(whoever_has_the_database_lent_is_alone),
 		cmocka_unit_test(tuned),
 		cmocka_unit_test(the_next_batch_is_made_while_one_is_written),
 		cmocka_unit_test(a_failed_write_takes_the_next_batch_along),
@@ -1176,6 +1260,7 @@ int main(void)
 		cmocka_unit_test(documents_of_a_kind_that_is_no_more),
 		cmocka_unit_test(a_lost_collection_is_filled_again),
 		cmocka_unit_test(another_model_stands_still),
+		cmocka_unit_test(a_ledger_of_another_model_too),
 		cmocka_unit_test(another_dimension_passes),
 		cmocka_unit_test(another_owner_of_the_owner_reaches_all_below),
 		cmocka_unit_test(late_owners_are_named),

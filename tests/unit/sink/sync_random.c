@@ -154,7 +154,7 @@ static void run_into_flight(struct life *l)
 	nsec_t end = l->g.now + 40 * SEC;
 
 	for (uint64_t answers = below(l, 6);;) {
-		nsec_t next = sync_run(l->g.sync, l->g.now);
+		nsec_t next = rig_turn(&l->g);
 
 		if (flies(l) && !answers--)
 			return;
@@ -251,7 +251,7 @@ static void change_a_little(struct life *l)
 /* To when something is due, if nothing is under way. */
 static void wait_for_it(struct life *l)
 {
-	nsec_t next = sync_run(l->g.sync, l->g.now);
+	nsec_t next = rig_turn(&l->g);
 
 	if (!flies(l) && next != NSEC_NEVER)
 		l->g.now = MAX(l->g.now, next);
@@ -260,7 +260,7 @@ static void wait_for_it(struct life *l)
 /* One try to remove: it ends as the database wants. False: the sync does not try. */
 static bool try_removal(struct life *l, enum vector_outcome how)
 {
-	while (sync_run(l->g.sync, l->g.now) <= l->g.now && l->g.op == OP_NONE)
+	while (rig_turn(&l->g) <= l->g.now && l->g.op == OP_NONE)
 		;
 	if (l->g.op != OP_REMOVE)
 		return false;
@@ -288,7 +288,7 @@ static void delete_in_flight(struct life *l)
 	while (!flies(l) && !sync_idle(l->g.sync))
 		wait_for_it(l);
 	delete_some(l);
-	(void)sync_run(l->g.sync, l->g.now);
+	(void)rig_turn(&l->g);
 	l->g.fail[OP_EMBED] = l->g.fail[OP_UPSERT] = VECTOR_RETRY;
 	while (flies(l))
 		(void)rig_answer(&l->g);

@@ -37,7 +37,8 @@ struct rig {
 	struct sync_opts o;
 	store_kind kind;
 	uint16_t source;
-	nsec_t now;
+	nsec_t now, due;
+	bool woken; /* by the sync: it wants to run, though it is not `due` */
 	struct arena arena;
 
 	struct rig_doc *docs, *pending; /* RIG_DOCS each */
@@ -431,7 +432,7 @@ static inline int rig_ledger_remove(void *ctx, const struct str *ids, uint32_t n
 
 static inline void rig_wake(void *ctx)
 {
-	(void)ctx;
+	((struct rig *)ctx)->woken = true;
 }
 
 static inline void rig_told(void *ctx, const char *words)
@@ -446,6 +447,7 @@ static inline void rig_start(struct rig *g)
 	_buf_ struct buf error = {.max = 1024};
 
 	assert_int_equal(sync_new(&g->o, &g->sync, &error), 0);
+	g->woken = true;
 }
 
 static inline int rig_fetch(void *ctx, store_id id)
@@ -580,23 +582,31 @@ static inline void rig_listed(struct rig *g)
 	sync_kinds_complete(g->sync, true, g->now);
 }
 
-/* Runs and answers until nothing is due within `span`. */
+static inline nsec_t rig_turn(struct rig *g)
+{
+	g->woken = false;
+	g->due = sync_run(g->sync, g->now);
+	return g->due;
+}
+
+/* Runs and answers until nothing is due within `span`. As in the agent, only what was woken or is
+ * due runs. */
 static inline void rig_run(struct rig *g, nsec_t span)
 {
 	nsec_t end = g->now + span;
 	uint32_t turns = 0;
 
 	for (;;) {
-		nsec_t next = sync_run(g->sync, g->now);
-
+		if (g->woken || g->due <= g->now)
+			(void)rig_turn(g);
 		assert_in_range(++turns, 1, 200000);
-		if (next <= g->now || rig_answer(g))
+		if (g->due <= g->now || rig_answer(g) || g->woken)
 			continue;
-		if (next > end) {
+		if (g->due > end) {
 			g->now = end;
 			return;
 		}
-		g->now = next;
+		g->now = g->due;
 	}
 }
 
