@@ -773,6 +773,61 @@ static void streaming_list_that_ends_early(void **state)
 	close_world(&w);
 }
 
+/* What says nothing of the way it was asked in: it is asked in the same way again. */
+static void streaming_list_that_fails_is_asked_for_again(void **state)
+{
+	static const int statuses[] = {404, 408, 413, 429, 500, 503};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++) {
+		struct world w;
+		struct reflector_opts o;
+		bool shared = false;
+
+		make_opts(&w, &o);
+		o.no_streaming_shared = &shared;
+		open_world(&w, &o);
+		started(&w, 0, "sendInitialEvents", NULL);
+		answer(&w, statuses[i], "text/plain", "no");
+		assert_int_equal(health(&w), REFLECTOR_FAILING);
+		started(&w, 61 * S, "sendInitialEvents", NULL);
+		assert_false(shared);
+		close_world(&w);
+	}
+}
+
+/* One that fails on its way is had by pages, and the next one streams again. */
+static void streaming_list_that_breaks_comes_by_pages_once(void **state)
+{
+	static const char *const errors[] = {
+		EVENT("ADDED", "a", "8") ERROR(500, "InternalError", "no"),
+		EVENT("ADDED", "a", "8") ERROR(422, "Invalid", "no"),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(errors) / sizeof(*errors); i++) {
+		struct world w;
+		struct reflector_opts o;
+		bool shared = false;
+
+		make_opts(&w, &o);
+		o.no_streaming_shared = &shared;
+		open_world(&w, &o);
+		started(&w, 0, "sendInitialEvents", NULL);
+		assert_int_equal(head(&w, 200, JSON, 0), 0);
+		assert_true(body(&w, errors[i]) < 0);
+		expect(&w, "begin Aa");
+		started(&w, 31 * S, "limit=500", NULL);
+		answer(&w, 200, JSON, LIST("10", "", ITEM("a", "8")));
+		expect(&w, "begin Aa end");
+		started(&w, 1 * S, "watch=1", "&resourceVersion=10");
+		answer(&w, 410, JSON, STATUS(410, "Expired", "old"));
+		started(&w, 31 * S, "sendInitialEvents", NULL);
+		assert_false(shared);
+		close_world(&w);
+	}
+}
+
 /* ---- refusals ---- */
 
 static void forbidden_says_what_is_missing(void **state)
@@ -809,6 +864,7 @@ static void forbidden_says_what_is_missing(void **state)
 	assert_true(reflector_status(w.r).ever_synced);
 	started(&w, 31 * S, "resourceVersion=10", NULL);
 	expect(&w, "[forbidden]");
+	assert_int_equal(count(&w)->forbidden, 9);
 	close_world(&w);
 }
 
@@ -839,6 +895,7 @@ static void unauthorized_is_told_each_time(void **state)
 		answer(&w, 401, "text/plain", "Unauthorized");
 	}
 	expect(&w, "unauthorized unauthorized unauthorized");
+	assert_int_equal(count(&w)->unauthorized, 3);
 	close_world(&w);
 }
 
@@ -1343,6 +1400,8 @@ int main(void)
 		cmocka_unit_test(server_without_streaming_lists),
 		cmocka_unit_test(server_that_ignores_the_parameter),
 		cmocka_unit_test(streaming_list_that_ends_early),
+		cmocka_unit_test(streaming_list_that_fails_is_asked_for_again),
+		cmocka_unit_test(streaming_list_that_breaks_comes_by_pages_once),
 		cmocka_unit_test(forbidden_says_what_is_missing),
 		cmocka_unit_test(unauthorized_asks_for_new_credentials),
 		cmocka_unit_test(unauthorized_is_told_each_time),
