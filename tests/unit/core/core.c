@@ -31,11 +31,17 @@ struct world {
 	nsec_t now;
 	uint64_t rv, epochs, errors;
 	unsigned int full, room, refusals, asked;
+	bool changed; /* the session may have something to say */
 };
 
 static nsec_t clock_of(void *ctx)
 {
 	return ((struct world *)ctx)->now;
+}
+
+static void on_changed(void *ctx)
+{
+	((struct world *)ctx)->changed = true;
 }
 
 static void on_full(void *ctx, bool full)
@@ -57,8 +63,10 @@ static void on_owner_refused(void *ctx, const char *text)
 	((struct world *)ctx)->refusals++;
 }
 
-static const struct core_ops ops = {
-	.full = on_full, .watches_asked = on_watches_asked, .owner_refused = on_owner_refused};
+static const struct core_ops ops = {.changed = on_changed,
+				    .full = on_full,
+				    .watches_asked = on_watches_asked,
+				    .owner_refused = on_owner_refused};
 
 static void on_effect(void *arg, const struct ingest_effect *e)
 {
@@ -93,6 +101,7 @@ static void world_init(struct world *w, struct core_opts o)
 	in.table = w->table;
 	assert_int_equal(ingest_new(&in, w->now, &w->ingest), 0);
 	session_connected(core_session(w->core), w->now, WALL_AT_0 + w->now);
+	w->changed = true;
 }
 
 static void world_done(struct world *w)
@@ -111,13 +120,16 @@ static struct session_counters counters(struct world *w)
 	return c;
 }
 
-/* The session says all it has to say now. */
+/* The session says all it has to say now; as in the agent, when it is told of changes or is due. */
 static void settle(struct world *w)
 {
 	struct session *s = core_session(w->core);
 	int r;
 
 	(void)core_tick(w->core, w->now);
+	if (!w->changed && session_deadline(s) > w->now)
+		return;
+	w->changed = false;
 	do {
 		struct str out;
 
