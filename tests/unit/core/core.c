@@ -89,7 +89,8 @@ static void world_init(struct world *w, struct core_opts o)
 	o.inventory = inventory_defaults;
 	if (!o.session.waiting.max)
 		o.session.waiting.max = 10000;
-	o.session.waiting.timeout = 10 * SEC;
+	if (!o.session.waiting.timeout)
+		o.session.waiting.timeout = 10 * SEC;
 	o.session.hostname = STR("test");
 	o.session.out_max = (size_t)4 << 20;
 	o.clock = clock_of;
@@ -666,6 +667,26 @@ static void a_node_reads_its_owners_one_by_one(void **state)
 	world_done(&w);
 }
 
+/* Its pods are told with the owner that they name, once the refusal has lasted, and not later. */
+static void a_node_may_not_read_its_owners(void **state)
+{
+	struct gen_object p = rs_pod(1, 100);
+	struct core_opts o = {.scope.node_name = "node-1"};
+	struct world w;
+
+	(void)state;
+	o.session.waiting.timeout = 60 * SEC;
+	world_init(&w, o);
+	serve_list(&w, PODS, &p, 1);
+	settle(&w);
+	for (int i = 0; i < 100 && !w.refusals; i++)
+		(void)serve_owner(&w, 403, NULL);
+	assert_int_equal(w.refusals, 1);
+	assert_string_equal(told(&w, &p), "0 web-1");
+	assert_int_equal(counters(&w).timeouts, 0);
+	world_done(&w);
+}
+
 static void listed_kinds_are_read_in_the_cluster_too(void **state)
 {
 	const struct str follow[] = {STR("db.example.com/Cluster")};
@@ -886,6 +907,7 @@ int main(void)
 		cmocka_unit_test(a_relist_of_the_same_tells_nothing),
 		cmocka_unit_test(a_full_inventory_pauses_then_refuses_then_lists_anew),
 		cmocka_unit_test(a_node_reads_its_owners_one_by_one),
+		cmocka_unit_test(a_node_may_not_read_its_owners),
 		cmocka_unit_test(listed_kinds_are_read_in_the_cluster_too),
 		cmocka_unit_test(a_tap_hears_and_changes_nothing),
 		cmocka_unit_test(each_namespace_fails_alone),

@@ -408,6 +408,22 @@ static void figures(void **state)
 	assert_int_equal(s.owners, 2);
 	assert_int_equal(s.owners_referenced, 1); /* the Job was not seen */
 	assert_int_equal(s.strings, 5);		  /* a namespace, two kinds, two versions */
+	assert_int_equal(s.applied, 2);
+	assert_int_equal(s.changed, 2);
+	assert_int_equal(inventory_apply_owner(w.v, w.src, SEC, &rs.o), 0);
+	put(&w, &pod, SEC);
+	inventory_delete_owner(w.v, obj_uid(100), SEC);
+	inventory_delete_pod(w.v, obj_uid(1), SEC);
+	inventory_stats(w.v, &s);
+	assert_int_equal(s.applied, 4);
+	assert_int_equal(s.changed, 2);
+	assert_int_equal(s.unchanged, 2);
+	assert_int_equal(s.deleted, 2);
+	assert_int_equal(s.dead, 1);
+	inventory_list_begin(w.v, w.src);
+	inventory_list_end(w.v, w.src, SEC);
+	inventory_stats(w.v, &s);
+	assert_int_equal(s.swept, 0); /* nobody was left */
 	world_done(&w);
 }
 
@@ -501,6 +517,7 @@ static void marks_stay_with_the_container_id(void **state)
 static void maxima_refuse_in_words_of_errno(void **state)
 {
 	struct inventory_opts o = inventory_defaults;
+	struct inventory_stats s;
 	struct inventory *v;
 	struct obj b;
 	uint16_t src;
@@ -521,6 +538,8 @@ static void maxima_refuse_in_words_of_errno(void **state)
 	assert_int_equal(inventory_apply_pod(v, src, SEC, &b.o), 0);
 	b.owner.uid = obj_uid(11);
 	assert_int_equal(inventory_apply_pod(v, src, SEC, &b.o), -EMSGSIZE);
+	inventory_stats(v, &s);
+	assert_int_equal(s.refused_full, 2); /* a pod, an owner */
 	inventory_free(&v);
 }
 
