@@ -9,6 +9,7 @@
 #include "tests/lib/objects.h"
 #include "tests/lib/torture.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -228,6 +229,29 @@ static void a_pod_told_of_later(void **state)
 	assert_int_equal(pod(1, "web", "10.1.0.1", CID1), 0);
 	run();
 	expect(1001, "cgroup:Pod/web", "address"); /* nobody has 10.1.0.9 */
+}
+
+static void an_end_has_all_its_names(void **state)
+{
+	struct flow_view f;
+	struct obj b;
+
+	(void)state;
+	obj_pod(&b, "shop", "web-1", obj_uid(1), "10.1.0.1");
+	obj_container(&b, "containerd://" CID1, "app", "image");
+	obj_owned(&b, "apps/v1", "StatefulSet", "web", obj_uid(100));
+	assert_int_equal(inventory_apply_pod(w.v, 0, w.now, &b.o), 0);
+	obj_owner(&b, "apps/v1", "StatefulSet", "shop", "web", obj_uid(100));
+	assert_int_equal(inventory_apply_owner(w.v, 0, w.now, &b.o), 0);
+	(void)open_conn(&(struct conn){CG_WEB_C, "10.1.0.1", "10.0.0.1", 1001, 80, ABI_DIR_OUT});
+	pass(2 * SEC);
+	assert_true(flows_at(w.f, flows_next(w.f, 0), &f));
+	assert_true(str_eq(f.local.ns, STR("shop")));
+	assert_true(str_eq(f.local.pod, STR("web-1")));
+	assert_true(str_eq(f.local.pod_uid, obj_uid(1)));
+	assert_true(str_eq(f.local.container, STR("app")));
+	assert_true(str_eq(f.local.workload, STR("web")));
+	assert_true(str_eq(f.local.workload_kind, STR("StatefulSet")));
 }
 
 static void a_pod_never_told_of(void **state)
@@ -492,15 +516,30 @@ static void short_flows_get_their_remote_end(void **state)
 	expect(1001, "cgroup:Pod/web", "address:Pod/far");
 }
 
+/* Who answered was there; when nobody did, it may have been another's. */
 static void an_address_told_of_after_the_first_connection(void **state)
 {
+	struct abi_tcp t;
+
 	(void)state;
 	assert_int_equal(pod(1, "web", "10.1.0.1", CID1), 0);
 	(void)open_conn(&(struct conn){CG_WEB_C, "10.1.0.1", "10.1.0.9", 1001, 80, ABI_DIR_OUT});
+	close_conn(
+		open_conn(&(struct conn){CG_WEB_C, "10.1.0.1", "10.1.0.9", 1002, 80, ABI_DIR_OUT}));
+	t = open_conn(&(struct conn){CG_WEB_C, "10.1.0.1", "10.1.0.9", 1003, 80, ABI_DIR_OUT});
+	t.sock.flags |= ABI_SOCK_RST_RECEIVED;
+	close_conn(t);
+	t = record(&(struct conn){CG_WEB_C, "10.1.0.1", "10.1.0.9", 1004, 80, ABI_DIR_OUT});
+	t.sock.flags = 0;
+	t.sock.err = ETIMEDOUT;
+	close_conn(t);
 	pass(SEC / 2);
 	assert_int_equal(pod(9, "far", "10.1.0.9", CID2), 0);
 	pass(SEC);
 	expect(1001, "cgroup:Pod/web", "address:Pod/far");
+	expect(1002, "cgroup:Pod/web", "address:Pod/far");
+	expect(1003, "cgroup:Pod/web", "address:Pod/far");
+	expect(1004, "cgroup:Pod/web", "address");
 }
 
 static void loopback(uint64_t cgroup, uint16_t port, uint32_t netns)
@@ -720,6 +759,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	static const struct CMUnitTest tests[] = {
 		TEST(a_pod_told_of_later),
+		TEST(an_end_has_all_its_names),
 		TEST(a_pod_never_told_of),
 		TEST(pods_without_containers),
 		TEST(a_restarted_container_is_waited_for),

@@ -226,6 +226,25 @@ static void tells_translations(void **state)
 	rig_rest(&g);
 	assert_int_equal(count(&g).nats, 2);
 	assert_int_equal(rig_row(&g, "shop/web", "shop/db", false).bytes, 33);
+	/* The reducer has no word for those of IPv6: what was told already stays. */
+	rig_pair(&g, 1, 2, 40002, &x, &y);
+	assert_int_equal(addr_parse(STR("2001:db8::1"), &x.laddr), 0);
+	assert_int_equal(addr_parse(STR("2001:db8::2"), &x.raddr), 0);
+	assert_int_equal(addr_parse(STR("2001:db8::3"), &asked), 0);
+	y = x;
+	y.raddr = asked;
+	assert_int_equal(rig_open(&g, &y), 0);
+	rig_wait(&g, 5 * SEC);
+	rig_rest(&g);
+	flows_nat(g.flows, g.now, FLOW_TCP,
+		  &(struct flows_endpoint){.ip = y.laddr, .port = y.lport},
+		  &(struct flows_endpoint){.ip = asked, .port = y.rport},
+		  &(struct flows_endpoint){.ip = x.raddr, .port = x.rport}, false);
+	rig_rest(&g);
+	assert_int_equal(rig_close(&g, &y), 0);
+	rig_rest(&g);
+	assert_int_equal(count(&g).nats, 2);
+	assert_int_equal(count(&g).nat_v6, 1);
 	rig_done(&g);
 }
 
