@@ -1042,6 +1042,14 @@ static void test_resync(void **state)
 	collect_resync(w->collect, w->now, 10 * SEC);
 	pass(w, 20 * SEC);
 	assert_int_equal(w->lists, 24);
+	/* More often from now on; then never. */
+	collect_tune(w->collect, &w->opts.watch, 60 * SEC, w->now);
+	pass(w, 70 * SEC);
+	assert_int_equal(w->lists, 32);
+	collect_tune(w->collect, &w->opts.watch, 0, w->now);
+	pass(w, 70 * SEC);
+	assert_int_equal(w->lists, 32);
+	assert_int_equal(collect_counters(w->collect).watches, 8);
 	world_free(w);
 }
 
