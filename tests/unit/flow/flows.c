@@ -1287,6 +1287,27 @@ static void without_a_cursor_nothing_piles_up(void **state)
 	stop(&r);
 }
 
+/* Of more ends than are remembered the last ones are. */
+static void ends_that_are_told_twice(void **state)
+{
+	enum { N = 10, REMEMBERED = 3 };
+	struct flows_stats s;
+	struct rig r;
+
+	(void)state;
+	start_with(&r, (struct flows_opts){.max_tombs = REMEMBERED});
+	for (int twice = 0; twice < 2; twice++)
+		for (uint16_t i = twice ? N - REMEMBERED : 0; i < N; i++) {
+			struct abi_tcp t = tcp(i);
+
+			t.sk += i;
+			give(&r, &t, ABI_TCP_CLOSE);
+		}
+	flows_stats(r.f, &s);
+	assert_int_equal(s.flows + s.ended, N);
+	stop(&r);
+}
+
 static void bad_records_are_counted(void **state)
 {
 	struct rig r;
@@ -1301,6 +1322,11 @@ static void bad_records_are_counted(void **state)
 	assert_int_equal(flows_record(r.f, T0, str_make(&t, sizeof(t))), -EBADMSG);
 	flows_stats(r.f, &s);
 	assert_int_equal(s.bad_records, sizeof(t) + 1);
+	t = tcp(1);
+	t.sk = 0;
+	assert_int_equal(flows_record(r.f, T0, str_make(&t, sizeof(t))), -EBADMSG);
+	t = tcp(1);
+	t.head.version++;
 	check_ledger(&r, 0, 0, 0);
 	t.head.type = ABI_TCP_CLOSE; /* of a flow that nobody knows */
 	assert_int_equal(flows_record(r.f, T0, str_make(&t, sizeof(t))), -EBADMSG);
@@ -1546,6 +1572,7 @@ int main(void)
 		cmocka_unit_test(a_slow_cursor_loses_the_oldest_ends),
 		cmocka_unit_test(cursors_are_independent),
 		cmocka_unit_test(without_a_cursor_nothing_piles_up),
+		cmocka_unit_test(ends_that_are_told_twice),
 		cmocka_unit_test(bad_records_are_counted),
 		cmocka_unit_test(a_connect_under_way_is_open),
 		cmocka_unit_test(a_connect_is_counted_once),

@@ -338,6 +338,24 @@ static void removed_ones_linger(void **state)
 	flows_free(&f);
 }
 
+/* The one that is there counts; when none is, the one that was. */
+static void directories_of_one_container(void **state)
+{
+	struct flows *f = make((struct flows_opts){.cgroup_linger = 10 * SEC});
+
+	(void)state;
+	assert_int_equal(flows_cgroup(f, T0, 1, 0, (struct str){0}), 0);
+	assert_int_equal(flows_cgroup(f, T0, 2, 1, STR("docker-" ID ".scope")), 0);
+	gone(f, T0, 2);
+	assert_int_equal(flows_cgroup_by_container(f, STR(ID)), flows_cgroup_by_id(f, 2));
+	assert_int_equal(flows_cgroup(f, T0, 3, 1, STR("docker-" ID ".scope")), 0);
+	assert_int_equal(flows_cgroup_by_container(f, STR(ID)), flows_cgroup_by_id(f, 3));
+	gone(f, T0, 3);
+	assert_int_equal(flows_cgroup(f, T0, 4, 1, STR("docker-" ID ".scope")), 0);
+	assert_int_equal(flows_cgroup_by_container(f, STR(ID)), flows_cgroup_by_id(f, 4));
+	flows_free(&f);
+}
+
 /* An id told again with another name: its end was not told. */
 static void an_end_that_was_not_told(void **state)
 {
@@ -461,6 +479,10 @@ static void processes_come_move_and_go(void **state)
 	(void)flows_tick(f, T0 + 10 * SEC);
 	assert_false(flows_proc(f, 71, &p));
 	assert_true(flows_proc(f, 72, &p));
+	flows_proc_again(f, 72);
+	assert_int_equal(flows_procs_fresh(f), 1);
+	assert_int_equal(flows_proc_fresh(f), 72);
+	assert_int_equal(flows_procs_fresh(f), 0);
 	flows_free(&f);
 }
 
@@ -473,6 +495,7 @@ int main(void)
 		cmocka_unit_test(a_cgroup_told_late_heals),
 		cmocka_unit_test(a_cgroup_never_told_is_given_up),
 		cmocka_unit_test(removed_ones_linger),
+		cmocka_unit_test(directories_of_one_container),
 		cmocka_unit_test(an_end_that_was_not_told),
 		cmocka_unit_test(the_tree_is_bounded),
 		cmocka_unit_test(rings_and_deep_trees_are_survived),

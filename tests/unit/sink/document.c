@@ -109,6 +109,31 @@ static void what_is_said(void **state)
 		"list q");
 }
 
+/* One object of each kind and, after a tab, its text. */
+#define GOLDEN "tests/golden/document-kinds.tsv"
+
+static void what_is_said_of_each_kind(void **state)
+{
+	FILE *f = fopen(GOLDEN, "r");
+	char *line = NULL;
+	size_t cap = 0;
+	int n = 0;
+
+	(void)state;
+	assert_non_null(f);
+	for (; getline(&line, &cap, f) > 0; n++) {
+		char *text = strchr(line, '\t');
+
+		assert_non_null(text);
+		*text++ = '\0';
+		text[strcspn(text, "\n")] = '\0';
+		expect_text(line, text);
+	}
+	free(line);
+	(void)fclose(f);
+	assert_true(n >= 27);
+}
+
 static void owners_from_the_top(void **state)
 {
 	const struct doc_owner owners[] = {{STR("ReplicaSet"), STR("web-1")},
@@ -299,6 +324,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_is_said, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_said_of_each_kind, setup, teardown),
 		cmocka_unit_test_setup_teardown(owners_from_the_top, setup, teardown),
 		cmocka_unit_test_setup_teardown(ids, setup, teardown),
 		cmocka_unit_test_setup_teardown(content_id, setup, teardown),
