@@ -13,7 +13,9 @@ void help_print(const struct command *commands, size_t n)
 	puts("\n`kindred COMMAND --help` lists a command's options.\n\n"
 	     "Exit codes:\n"
 	     "  0  done, or stopped by SIGTERM or SIGINT\n"
-	     "  1  failed at run time; for decode: the stream is malformed\n"
+	     "  1  failed; for status: a condition fails; for whois, pods, workloads, search: not\n"
+	     "     known, or there are none; for decode: the stream is malformed; for agent\n"
+	     "     --check-access: some permissions are missing\n"
 	     "  2  usage or configuration error\n"
 	     "  3  no agent answers");
 }

@@ -182,7 +182,7 @@ static int show(const struct pods_config *c)
 	code = pages_read(&p);
 	if (code != EXIT_OK || l.n == 0) {
 		if (code == EXIT_OK)
-			fprintf(stderr, "kindred pods: the agent knows none of that kind\n");
+			fprintf(stderr, "kindred pods: the agent knows no such pod\n");
 		return code == EXIT_OK ? EXIT_FAILED : code;
 	}
 	sheet_sort(t);

@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <lz4.h>
 #include <openssl/crypto.h>
+#include <sqlite3.h>
 #include <yaml.h>
 
 #include "cli/cmd_help.h"
@@ -36,6 +37,7 @@ int cmd_version(int argc, char **argv)
 	printf("lz4 %s\n", LZ4_versionString());
 	printf("openssl %s\n", OpenSSL_version(OPENSSL_VERSION_STRING));
 	printf("jansson %s\n", jansson_version_str());
+	printf("sqlite %s\n", sqlite3_libversion());
 	printf("libyaml %s\n", yaml_get_version_string());
 	return EXIT_OK;
 }

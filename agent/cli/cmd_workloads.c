@@ -130,7 +130,7 @@ static int show(const struct workloads_config *c)
 	code = pages_read(&p);
 	if (code != EXIT_OK || l.n == 0) {
 		if (code == EXIT_OK)
-			fprintf(stderr, "kindred workloads: the agent knows none of that kind\n");
+			fprintf(stderr, "kindred workloads: the agent knows no such workload\n");
 		return code == EXIT_OK ? EXIT_FAILED : code;
 	}
 	return l.json ? EXIT_OK : output_table("kindred workloads", t, (enum output)c->output, 0);

@@ -889,10 +889,13 @@ static const struct option_desc descs[] = {
 
 const struct option_table agent_option_table = {
 	.command = "kindred agent",
-	.about = "Watches pods and their owners on an API server and tells a telemetry reducer "
-		 "which "
-		 "workload every pod and container belongs to.",
-	.after = "Exit codes: 0 stopped by SIGTERM or SIGINT, or help printed; 1 failed at run "
+	.about = "Watches pods and their owners on an API server, observes the node's TCP and UDP "
+		 "flows, and tells a telemetry reducer which workload every pod, container and "
+		 "flow belongs to; on demand also databases, graphs and collectors.",
+	.after = "[NAME] is the environment variable that says the same; a flag beats it, and it "
+		 "beats the file of --config. Live: in effect at once when that file changes, or "
+		 "at SIGHUP; others need a restart. "
+		 "Exit codes: 0 stopped by SIGTERM or SIGINT, or help printed; 1 failed at run "
 		 "time; "
 		 "2 usage or configuration error.",
 	.v = descs,

@@ -88,7 +88,7 @@ def tables(rig):
         r" +\d+ s *\n", "  AGE\n", re.sub(r"SINK +|sqlite:\S+ +", "", t)))
     said = kindred(rig, "pods", "-n", "nowhere", *where)
     rig.checks.test("none is said, exit code 1", (said.code, said.out) == (1, "") and
-                    "knows none" in said.err or [said])
+                    "knows no such pod" in said.err or [said])
     said = kindred(rig, "pods", "-n", "payments", *where, env={"CLICOLOR_FORCE": "1"})
     rig.checks.test("no colours in a pipe", "\033" not in said.out or [said])
 
