@@ -65,7 +65,7 @@ minimal() {
 		return 1
 	}
 	rm -f "$work"/base/var/cache/apt/archives/*.deb
-	tar -C "$work/base" -cf "$base.new" . && mv "$base.new" "$base"
+	tar -C "$work/base" -cf "$base.$$" . && mv "$base.$$" "$base" # others may make it, too
 	rm -rf "$work/base"
 	echo "$base"
 }
