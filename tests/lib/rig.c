@@ -518,9 +518,18 @@ void rig_stop(struct rig *rig, int sig)
 	int r;
 
 	rig_assert(rig, proc_running(&rig->agent), "the agent is gone: code %d", rig->agent.code);
-	r = proc_stop(&rig->agent, sig, 10 * RIG_STOP, &took);
+	r = proc_stop(&rig->agent, sig, RIG_PATIENCE, &took);
 	rig_assert(rig, r == 0, "the agent does not stop");
 	rig_assert(rig, rig->agent.code == 0, "the agent's exit code is %d", rig->agent.code);
 	rig_assert(rig, took <= RIG_STOP, "the agent took %llu ms to stop",
 		   (unsigned long long)(took / NSEC_PER_MSEC));
+}
+
+void rig_stop_flows(struct rig *rig)
+{
+	rig_assert(rig, proc_running(&rig->agent), "the agent is gone: code %d", rig->agent.code);
+	rig_assert(rig,
+		   proc_stop(&rig->agent, SIGTERM, RIG_PATIENCE * RIG_SLOWNESS, NULL) == 0 &&
+			   rig->agent.code == 0,
+		   "the agent does not stop: code %d", rig->agent.code);
 }

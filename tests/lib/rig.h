@@ -20,7 +20,9 @@
 #else
 #define RIG_SLOWNESS 1
 #endif
-#define RIG_STOP (NSEC_PER_SEC * RIG_SLOWNESS) /* SIGTERM to exit */
+/* SIGTERM to exit. It is a second where the machine has one; what an agent must not wait for
+ * (handshakes, answers, plugins) takes ten and more. */
+#define RIG_STOP (5 * NSEC_PER_SEC)
 
 struct buf;
 
@@ -83,6 +85,8 @@ void rig_wait_told(struct rig *rig, const char *message);
 
 /* Stops the agent: exit code 0 within RIG_STOP. */
 void rig_stop(struct rig *rig, int sig);
+/* Of one with flows, by SIGTERM: it has seen everybody's sockets, and may take RIG_PATIENCE. */
+void rig_stop_flows(struct rig *rig);
 
 void rig_fail(struct rig *rig, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3), noreturn));

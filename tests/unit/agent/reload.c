@@ -448,8 +448,7 @@ static void flows_go_on(void **state)
 	assert_int_equal(rig->told.connects, 1);
 	/* Others on this machine connect, too: some may just be on their way. */
 	rig_wait_figure(rig, "kindred_flows_unaccounted", 0);
-	assert_int_equal(proc_stop(&rig->agent, SIGTERM, RIG_PATIENCE, NULL), 0);
-	assert_int_equal(rig->agent.code, 0);
+	rig_stop_flows(rig);
 	rig_assert(rig, !file_has(rig, "one", after.from), "the old file is written still");
 }
 

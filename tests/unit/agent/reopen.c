@@ -87,13 +87,6 @@ static void wait_for(struct rig *rig, const char *path, const char *address)
 	}
 }
 
-/* Everybody's sockets are seen: on a busy machine a stop may take longer than RIG_STOP. */
-static void stop(struct rig *rig)
-{
-	assert_int_equal(proc_stop(&rig->agent, SIGTERM, RIG_PATIENCE, NULL), 0);
-	assert_int_equal(rig->agent.code, 0);
-}
-
 static void a_file_that_was_moved_is_let_go_of(void **state)
 {
 	struct rig *rig = *state;
@@ -125,7 +118,7 @@ static void a_file_that_was_moved_is_let_go_of(void **state)
 	wait_for(rig, file, after);
 	rig_assert(rig, !has(moved, after), "the old file is written still");
 	rig_assert(rig, has(moved, before), "the old file has lost its lines");
-	stop(rig);
+	rig_stop_flows(rig);
 	rig_assert(rig, rig_logged(rig, "flows: lines written "), "no figures of the lines");
 	rig_assert(rig, rig_logged(rig, "not taken before the stop 0;"), "lines are left");
 }
@@ -175,7 +168,7 @@ static void who_does_not_read_is_told_the_loss(void **state)
 	proc_sleep(3 * NSEC_PER_SEC); /* remote ends are looked for a while */
 	/* Others on this machine connect, too: some may just be on their way. */
 	rig_wait_figure(rig, "kindred_flows_unaccounted", 0);
-	stop(rig);
+	rig_stop_flows(rig);
 	lines = figure(rig, "flows: lines written ");
 	rig_assert(rig, lines > 0, "no lines");
 	rig_assert(rig, figure(rig, "not taken before the stop ") > 0, "all lines were taken");

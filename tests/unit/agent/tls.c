@@ -18,7 +18,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -261,7 +260,7 @@ static void test_certificates_change_under_load(void **state)
 		rig_assert(rig, still_follows(follower), "the follower was cut");
 		hang_up(follower);
 	}
-	rig_stop(rig, SIGTERM);
+	rig_stop_flows(rig);
 	world_done(&w);
 }
 
@@ -280,7 +279,7 @@ static void test_the_token_changes(void **state)
 	assert_string_equal(ask(&w, w.data, "/healthz", "sesame", 401), "");
 	assert_string_equal(ask(&w, w.data, "/healthz", "open", 200), "");
 	rig_assert(rig, !rig_logged(rig, "sesame"), "the token is in the log");
-	rig_stop(rig, SIGTERM);
+	rig_stop_flows(rig);
 	world_done(&w);
 }
 
