@@ -416,6 +416,7 @@ void relay_resync(struct relay *f)
 	for (uint32_t i = 0; i < f->n_marks; i++)
 		f->marks[i].hash = 0;
 	store_cursor_rewind(f->o.store, f->cursor);
+	on_changed(f); /* which the store says only when something changes */
 }
 
 void relay_status(const struct relay *f, struct relay_status *ret)

@@ -75,7 +75,7 @@ void relay_free(struct relay **f);
 nsec_t relay_run(struct relay *f, nsec_t now, nsec_t wall);
 /* What ops->write (or rest) began is over. */
 void relay_done(struct relay *f, nsec_t now, const struct vector_end *end);
-/* Every object is told again. */
+/* Every object is told again; `wake` is called. */
 void relay_resync(struct relay *f);
 
 struct relay_status { /* texts are borrowed until the next call */

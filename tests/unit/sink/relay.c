@@ -31,7 +31,7 @@ struct rig {
 	enum vector_outcome next; /* how the next write ends */
 	int write_result;
 	char bad; /* an object of this name is never taken */
-	uint32_t writes;
+	uint32_t writes, woken;
 	struct buf log;
 	char held[NAMES][16]; /* what the place has: value by name */
 };
@@ -60,6 +60,11 @@ static int write_items(void *ctx, const struct relay_item *items, uint32_t n)
 	return r;
 }
 
+static void on_wake(void *ctx)
+{
+	((struct rig *)ctx)->woken++;
+}
+
 static const struct relay_ops ops = {.make = make, .write = write_items};
 
 static void start(struct rig *w, uint32_t batch)
@@ -68,7 +73,7 @@ static void start(struct rig *w, uint32_t batch)
 				    .kind = STR("Pod"),
 				    .plural = STR("pods"),
 				    .namespaced = true};
-	struct relay_opts o = {.batch = batch, .ops = &ops, .ctx = w};
+	struct relay_opts o = {.batch = batch, .ops = &ops, .wake = on_wake, .ctx = w};
 	_buf_ struct buf error = {.max = 1024};
 
 	*w = (struct rig){.now = 1000 * SEC};
@@ -206,6 +211,22 @@ static void actions(void **state)
 	assert_int_equal(s.told[RELAY_RESTARTED], 1);
 	assert_int_equal(s.told[RELAY_DELETED], 2);
 	assert_int_equal(s.lag, 0);
+	stop(&w);
+}
+
+/* Nothing has to change for it. */
+static void a_resync_begins_at_once(void **state)
+{
+	struct rig w;
+
+	(void)state;
+	start(&w, 0);
+	apply(&w, 'a', 'x', 0);
+	told(&w, "Aax ");
+	w.woken = 0;
+	relay_resync(w.f);
+	assert_true(w.woken > 0);
+	told(&w, "Aax ");
 	stop(&w);
 }
 
@@ -375,6 +396,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(another_filter),
 		cmocka_unit_test(actions),
+		cmocka_unit_test(a_resync_begins_at_once),
 		cmocka_unit_test(failures_wait_and_repeat_the_same),
 		cmocka_unit_test(one_bad_object_is_left_out),
 		cmocka_unit_test(filters),
