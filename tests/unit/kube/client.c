@@ -522,15 +522,16 @@ struct play {
 enum { NO_PROTOBUF = 1, NO_STREAMING = 2, SMALL_PAGES = 4, WHOLE_LISTS = 8, FORMS = 12 };
 enum { BEST = 0, PLAIN = NO_PROTOBUF | NO_STREAMING | SMALL_PAGES };
 
-/* `first_byte`: how long an answer is waited for. */
-static struct world *play(const struct play *p, nsec_t first_byte)
+/* `patient`: a server that is silent for long is waited for. */
+static struct world *play(const struct play *p, bool patient)
 {
 	const char *extra[] = {"--fault", p->fault, NULL};
 	struct world *w = world_new();
 
 	replay_start(&w->replay, 0, p->fault ? extra : NULL);
 	struct setup o = base_setup(w->replay.port);
-	o.watch.first_byte = first_byte;
+	if (patient)
+		o.watch.first_byte = o.watch.idle = o.watch.watch_idle = PATIENCE * S;
 	o.watch.no_protobuf = p->form & NO_PROTOBUF;
 	o.watch.no_streaming = p->form & NO_STREAMING;
 	o.watch.page_size = p->form & SMALL_PAGES ? 7 : 0;
@@ -541,7 +542,7 @@ static struct world *play(const struct play *p, nsec_t first_byte)
 
 static void a_form_gives_the_truth(void **state)
 {
-	struct world *w = play(*state, FIRST_BYTE);
+	struct world *w = play(*state, false);
 
 	settle(w, "form");
 	assert_int_equal(w->ends, 3);
@@ -552,7 +553,7 @@ static void a_form_gives_the_truth(void **state)
 static void a_fault_ends_in_the_truth(void **state)
 {
 	const struct play *p = *state;
-	struct world *w = play(p, FIRST_BYTE);
+	struct world *w = play(p, false);
 
 	settle(w, p->fault);
 	world_free(w);
@@ -565,11 +566,11 @@ static bool all_is_held(struct world *w)
 }
 
 /* Objects that nobody would make, beside all others. A busy machine takes its time over the large
- * ones. */
+ * ones, before an answer and in its midst. */
 static void a_hostile_object_costs_itself(void **state)
 {
 	const struct play *p = *state;
-	struct world *w = play(p, PATIENCE * S);
+	struct world *w = play(p, true);
 
 	if (!wait_for(w, all_is_held, PATIENCE))
 		fail_msg("%zu pods; %s", held(w, &pods, NULL), w->watches[0].text);
