@@ -34,3 +34,9 @@ int64_t clock_offset(void)
 		told = is;
 	return told;
 }
+
+struct timeval clock_timeval(nsec_t t)
+{
+	return (struct timeval){.tv_sec = (time_t)(t / NSEC_PER_SEC),
+				.tv_usec = (suseconds_t)(t % NSEC_PER_SEC / NSEC_PER_USEC)};
+}

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <sys/time.h>
 
 typedef uint64_t nsec_t;
 
@@ -23,3 +24,6 @@ nsec_t clock_wall(void);
 /* clock_wall - clock_mono, for texts: the same value again until the wall clock was set, or has
  * been slewed by more than a millisecond, so that one moment has one text. One thread. */
 int64_t clock_offset(void);
+
+/* A length of time as timers want it; what is less than a microsecond is cut off. */
+struct timeval clock_timeval(nsec_t t);

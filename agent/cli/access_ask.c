@@ -73,16 +73,10 @@ __attribute__((format(printf, 3, 4))) static void give_up(struct asking *a, int 
 	(void)event_base_loopbreak(a->base);
 }
 
-static struct timeval to_timeval(nsec_t t)
-{
-	return (struct timeval){.tv_sec = (time_t)(t / NSEC_PER_SEC),
-				.tv_usec = (suseconds_t)(t % NSEC_PER_SEC / NSEC_PER_USEC)};
-}
-
 static void go_on(struct asking *a, nsec_t when)
 {
 	const nsec_t now = clock_mono();
-	const struct timeval tv = to_timeval(when > now ? when - now : 0);
+	const struct timeval tv = clock_timeval(when > now ? when - now : 0);
 
 	(void)evtimer_add(a->tick, &tv);
 }
@@ -93,7 +87,7 @@ static void go_on(struct asking *a, nsec_t when)
 static void try_again(struct question *q, const struct client_answer *answer)
 {
 	const nsec_t wait = MIN(MAX(answer->retry_after, TRY_AFTER), TIMEOUT);
-	const struct timeval tv = to_timeval(wait);
+	const struct timeval tv = clock_timeval(wait);
 	const int status = answer->status;
 
 	if ((status == 0 || status == 429 || status >= 500) && ++q->tries < TRIES)

@@ -48,8 +48,7 @@ static bool run_slice(struct agent_flows *f, nsec_t now)
 static void arm(struct agent_flows *f, nsec_t now, nsec_t next)
 {
 	const nsec_t t = MIN(MAX(next > now ? next - now : 0, TICK_MIN), (nsec_t)TICK_MAX);
-	const struct timeval tv = {.tv_sec = (time_t)(t / NSEC_PER_SEC),
-				   .tv_usec = (suseconds_t)(t % NSEC_PER_SEC / NSEC_PER_USEC)};
+	const struct timeval tv = clock_timeval(t);
 
 	(void)evtimer_add(f->tick, &tv);
 }

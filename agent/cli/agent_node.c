@@ -15,8 +15,7 @@
 
 static void arm(struct agent_node *n, nsec_t wait)
 {
-	struct timeval tv = {.tv_sec = (time_t)(wait / NSEC_PER_SEC),
-			     .tv_usec = (suseconds_t)(wait % NSEC_PER_SEC / NSEC_PER_USEC)};
+	const struct timeval tv = clock_timeval(wait);
 
 	(void)evtimer_add(n->timer, &tv);
 }

@@ -182,8 +182,7 @@ static void arm(struct agent_peers *p, nsec_t now, nsec_t deadline)
 	const nsec_t limit = p->without && !p->complained ? p->without + PATIENCE : NSEC_NEVER;
 	const nsec_t next = MIN(deadline, limit);
 	const nsec_t in = next > now ? next - now : 0;
-	const struct timeval tv = {.tv_sec = (time_t)(in / NSEC_PER_SEC),
-				   .tv_usec = (suseconds_t)(in % NSEC_PER_SEC / NSEC_PER_USEC) + 1};
+	const struct timeval tv = clock_timeval(in + NSEC_PER_USEC); /* rounded up */
 
 	if (next == NSEC_NEVER)
 		(void)evtimer_del(p->timer);

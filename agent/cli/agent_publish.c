@@ -40,7 +40,7 @@ static void on_run(evutil_socket_t fd, short what, void *ctx)
 {
 	struct agent_publish *p = ctx;
 	const nsec_t now = clock_mono();
-	struct timeval tv = {.tv_usec = 0};
+	struct timeval tv;
 	nsec_t next;
 
 	(void)fd;
@@ -50,10 +50,7 @@ static void on_run(evutil_socket_t fd, short what, void *ctx)
 	if (is_fresh(p->agent->core))
 		p->fresh = now;
 	next = publish_run(p->publish, now, p->fresh, clock_wall());
-	if (next > now)
-		tv = (struct timeval){
-			.tv_sec = (time_t)((next - now) / NSEC_PER_SEC),
-			.tv_usec = (suseconds_t)((next - now) % NSEC_PER_SEC / NSEC_PER_USEC)};
+	tv = clock_timeval(next > now ? next - now : 0);
 	(void)evtimer_add(p->run, &tv);
 }
 

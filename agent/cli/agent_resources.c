@@ -225,8 +225,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 	(void)what;
 	next = MIN(next, store_tick(r->store, now));
 	next = MIN(MAX(next > now ? next - now : 0, TICK_MIN), (nsec_t)TICK_MAX);
-	const struct timeval tv = {.tv_sec = (time_t)(next / NSEC_PER_SEC),
-				   .tv_usec = (suseconds_t)(next % NSEC_PER_SEC / NSEC_PER_USEC)};
+	const struct timeval tv = clock_timeval(next);
 
 	(void)evtimer_add(r->tick, &tv);
 	if (!r->told_synced && collect_synced(r->collect))

@@ -22,12 +22,6 @@
 #define FIGURES_EVERY (3600 * NSEC_PER_SEC)
 #define SLICE_MS      5
 
-static struct timeval to_timeval(nsec_t t)
-{
-	return (struct timeval){.tv_sec = (time_t)(t / NSEC_PER_SEC),
-				.tv_usec = (suseconds_t)(t % NSEC_PER_SEC / NSEC_PER_USEC)};
-}
-
 /* ---- what the core says ---------------------------------------------------------------------- */
 
 static void on_changed(void *ctx)
@@ -120,7 +114,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 	nsec_t now = clock_mono();
 	nsec_t next = core_tick(a->core, now);
 	struct timeval tv =
-		to_timeval(MIN(MAX(next > now ? next - now : 0, TICK_MIN), (nsec_t)TICK_MAX));
+		clock_timeval(MIN(MAX(next > now ? next - now : 0, TICK_MIN), (nsec_t)TICK_MAX));
 
 	(void)fd;
 	(void)what;
@@ -248,7 +242,7 @@ static void on_hangup(evutil_socket_t sig, short what, void *ctx)
 
 static int make_events(struct agent *a)
 {
-	const struct timeval every = to_timeval(FIGURES_EVERY);
+	const struct timeval every = clock_timeval(FIGURES_EVERY);
 
 	a->signals[0] = evsignal_new(a->base, SIGTERM, on_signal, a);
 	a->signals[1] = evsignal_new(a->base, SIGINT, on_signal, a);

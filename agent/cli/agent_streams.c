@@ -91,8 +91,7 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 	nsec_t now = clock_mono();
 	nsec_t next = graph_run(s->graph, now, clock_wall());
 	nsec_t wait = MIN(next > now ? next - now : 0, (nsec_t)WAIT_MAX);
-	const struct timeval tv = {.tv_sec = (time_t)(wait / NSEC_PER_SEC),
-				   .tv_usec = (suseconds_t)(wait % NSEC_PER_SEC / NSEC_PER_USEC)};
+	const struct timeval tv = clock_timeval(wait);
 
 	(void)fd;
 	(void)what;

@@ -44,12 +44,6 @@ struct agent_vector {
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
-static struct timeval to_timeval(nsec_t t)
-{
-	return (struct timeval){.tv_sec = (time_t)(t / NSEC_PER_SEC),
-				.tv_usec = (suseconds_t)(t % NSEC_PER_SEC / NSEC_PER_USEC)};
-}
-
 static void end_stop(struct agent_vector *v)
 {
 	void (*stopped)(void *) = v->stopped;
@@ -77,7 +71,7 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 	struct target *t = ctx;
 	nsec_t now = clock_mono();
 	nsec_t next = sync_run(t->sync, now);
-	struct timeval tv = to_timeval(MIN(next > now ? next - now : 0, (nsec_t)WAIT_MAX));
+	struct timeval tv = clock_timeval(MIN(next > now ? next - now : 0, (nsec_t)WAIT_MAX));
 
 	(void)fd;
 	(void)what;
@@ -487,7 +481,7 @@ static void on_patience(evutil_socket_t fd, short what, void *ctx)
 
 void agent_vector_stop(struct agent_vector *v, nsec_t patience, void (*done)(void *ctx), void *ctx)
 {
-	struct timeval tv = to_timeval(patience);
+	struct timeval tv = clock_timeval(patience);
 
 	if (v)
 		v->stopping = evtimer_new(v->o.base, on_patience, v);

@@ -213,8 +213,7 @@ static nsec_t due(const struct reducer *red)
 static void arm_settle(struct reducer *red, nsec_t now)
 {
 	const nsec_t at = due(red), wait = at > now ? at - now : 0;
-	const struct timeval tv = {.tv_sec = (time_t)(wait / NSEC_PER_SEC),
-				   .tv_usec = (suseconds_t)(wait % NSEC_PER_SEC / NSEC_PER_USEC)};
+	const struct timeval tv = clock_timeval(wait);
 
 	(void)event_add(red->settle, &tv);
 }

@@ -36,12 +36,6 @@ struct http {
 	struct http_counters counters;
 };
 
-static struct timeval tv_of(nsec_t t)
-{
-	return (struct timeval){.tv_sec = (time_t)(t / NSEC_PER_SEC),
-				.tv_usec = (suseconds_t)(t % NSEC_PER_SEC / NSEC_PER_USEC)};
-}
-
 void http_count_connect(struct http *h)
 {
 	h->counters.connects++;
@@ -78,7 +72,7 @@ static nsec_t xfer_due(const struct http_xfer *x)
 static void xfer_arm(struct http_xfer *x, nsec_t now)
 {
 	nsec_t due = xfer_due(x);
-	struct timeval tv = tv_of(due > now ? due - now + NSEC_PER_USEC : 0);
+	struct timeval tv = clock_timeval(due > now ? due - now + NSEC_PER_USEC : 0);
 
 	if (due == NSEC_NEVER)
 		(void)event_del(&x->timer);
@@ -244,7 +238,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *ctx)
 static int on_timer(CURLM *multi, long timeout_ms, void *ctx)
 {
 	struct http *h = ctx;
-	struct timeval tv = tv_of((nsec_t)MAX(timeout_ms, 0L) * NSEC_PER_MSEC);
+	struct timeval tv = clock_timeval((nsec_t)MAX(timeout_ms, 0L) * NSEC_PER_MSEC);
 
 	(void)multi;
 	return timeout_ms < 0 ? event_del(&h->timer) : event_add(&h->timer, &tv);

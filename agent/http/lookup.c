@@ -40,10 +40,7 @@ static void evdns_log(int is_warning, const char *text)
 
 static void after(struct lookup *l, nsec_t delay)
 {
-	const struct timeval tv = {
-		.tv_sec = (time_t)(delay / NSEC_PER_SEC),
-		.tv_usec = (suseconds_t)(delay % NSEC_PER_SEC / NSEC_PER_USEC),
-	};
+	const struct timeval tv = clock_timeval(delay);
 
 	(void)evtimer_add(l->timer, &tv);
 }

@@ -22,11 +22,8 @@ void client_arm(struct event *timer, nsec_t now, nsec_t deadline)
 	}
 	nsec_t wait = deadline > now ? MIN(deadline - now, MAX_SLEEP) : 0;
 	/* Rounded up: a timer that fires before its deadline would be set again for nothing. */
-	uint64_t usec = (wait + NSEC_PER_USEC - 1) / NSEC_PER_USEC;
-	struct timeval tv = {
-		.tv_sec = (time_t)(usec / 1000000),
-		.tv_usec = (suseconds_t)(usec % 1000000),
-	};
+	const struct timeval tv = clock_timeval(wait + NSEC_PER_USEC - 1);
+
 	(void)evtimer_add(timer, &tv);
 }
 

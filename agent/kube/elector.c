@@ -216,8 +216,7 @@ static void arm(struct elector *e, nsec_t at)
 	nsec_t wait = at > now ? at - now : 0;
 
 	wait = MIN(wait, (nsec_t)LOOK) + NSEC_PER_USEC; /* rounded up */
-	const struct timeval tv = {.tv_sec = (time_t)(wait / NSEC_PER_SEC),
-				   .tv_usec = (suseconds_t)(wait % NSEC_PER_SEC / NSEC_PER_USEC)};
+	const struct timeval tv = clock_timeval(wait);
 
 	(void)evtimer_add(e->timer, &tv);
 }

@@ -38,12 +38,6 @@ struct listener {
 	char bytes[READ_SIZE];
 };
 
-static struct timeval timeval_of(nsec_t t)
-{
-	return (struct timeval){.tv_sec = (time_t)(t / NSEC_PER_SEC),
-				.tv_usec = (suseconds_t)(t % NSEC_PER_SEC / NSEC_PER_USEC)};
-}
-
 static void event_free_null(struct event **ev)
 {
 	if (*ev)
@@ -96,7 +90,7 @@ static void conn_reset(struct conn *c)
 static void arm_idle(struct conn *c)
 {
 	const nsec_t now = clock_mono(), at = ingest_deadline(c->ingest);
-	struct timeval tv = timeval_of(at > now ? at - now : NSEC_PER_MSEC);
+	struct timeval tv = clock_timeval(at > now ? at - now : NSEC_PER_MSEC);
 
 	(void)event_add(c->idle, &tv);
 }
@@ -181,7 +175,7 @@ static void on_effect(void *arg, const struct ingest_effect *e)
 static int conn_watch(struct conn *c)
 {
 	struct event_base *base = c->l->base;
-	const struct timeval step = timeval_of(SLOW_STEP);
+	const struct timeval step = clock_timeval(SLOW_STEP);
 
 	c->idle = evtimer_new(base, on_idle, c);
 	if (!c->idle)

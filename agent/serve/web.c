@@ -20,12 +20,6 @@
 #define CLIENT_BYTES	 2048
 #define CLIENT_TLS_BYTES (24UL << 10)
 
-static struct timeval to_timeval(nsec_t t)
-{
-	return (struct timeval){.tv_sec = (time_t)(t / NSEC_PER_SEC),
-				.tv_usec = (suseconds_t)(t % NSEC_PER_SEC / NSEC_PER_USEC)};
-}
-
 /* ---- the end of a client --------------------------------------------------------------------- */
 
 void web_client_free(struct web_client *c)
@@ -67,7 +61,7 @@ static void client_cut(struct web_client *c)
 /* All was sent. */
 static void client_last(struct web_client *c)
 {
-	const struct timeval tv = to_timeval(WEB_LINGER_TIME);
+	const struct timeval tv = clock_timeval(WEB_LINGER_TIME);
 	SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
 
 	if (ssl)
@@ -84,7 +78,7 @@ static void client_last(struct web_client *c)
 /* From now on, unless it runs already. */
 static void limit_answer(struct web_client *c)
 {
-	const struct timeval tv = to_timeval(c->web->o.answer_time);
+	const struct timeval tv = clock_timeval(c->web->o.answer_time);
 
 	if (!evtimer_pending(c->last, NULL))
 		(void)evtimer_add(c->last, &tv);
@@ -199,7 +193,7 @@ void web_reply(struct web_client *c, int status, const char *type, struct str bo
 
 void web_defer(struct web_client *c, void (*gone)(void *ctx), void *ctx)
 {
-	const struct timeval tv = to_timeval(WEB_DEFER_TIME);
+	const struct timeval tv = clock_timeval(WEB_DEFER_TIME);
 
 	assert(c->phase == READING);
 	enter(c, WAITING);
@@ -375,7 +369,7 @@ static void on_write(struct bufferevent *bev, void *ctx)
 
 static void begin_reading(struct web_client *c)
 {
-	const struct timeval tv = to_timeval(WEB_HEAD_TIME);
+	const struct timeval tv = clock_timeval(WEB_HEAD_TIME);
 
 	enter(c, READING);
 	(void)evtimer_add(c->timer, &tv);
@@ -486,8 +480,9 @@ static struct bufferevent *stream_of(const struct listener *l, int fd)
 
 static int begin(struct web_client *c, int fd)
 {
-	const struct timeval first = to_timeval(c->phase == SHAKING ? WEB_TLS_TIME : WEB_HEAD_TIME);
-	const struct timeval wr = to_timeval(WEB_WRITE_TIME);
+	const struct timeval first =
+		clock_timeval(c->phase == SHAKING ? WEB_TLS_TIME : WEB_HEAD_TIME);
+	const struct timeval wr = clock_timeval(WEB_WRITE_TIME);
 
 	c->bev = stream_of(c->listener, fd);
 	if (!c->bev) {

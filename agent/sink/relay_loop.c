@@ -16,8 +16,7 @@ struct relay_loop {
 
 static void arm(struct relay_loop *l, nsec_t wait)
 {
-	struct timeval t = {.tv_sec = (time_t)(wait / NSEC_PER_SEC),
-			    .tv_usec = (suseconds_t)(wait % NSEC_PER_SEC / NSEC_PER_USEC)};
+	const struct timeval t = clock_timeval(wait);
 
 	(void)evtimer_add(l->timer, &t);
 }

@@ -60,8 +60,7 @@ void exec_config_done(struct exec_config *c)
 
 static void arm(struct exec_cred *x, nsec_t in)
 {
-	struct timeval tv = {.tv_sec = (time_t)(in / NSEC_PER_SEC),
-			     .tv_usec = (suseconds_t)(in % NSEC_PER_SEC / NSEC_PER_USEC)};
+	const struct timeval tv = clock_timeval(in);
 
 	(void)event_add(&x->timer, &tv);
 }

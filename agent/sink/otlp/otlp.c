@@ -104,7 +104,7 @@ static void one_stopped(void *ctx)
 
 void otlp_stop(struct otlp *s, nsec_t patience)
 {
-	const struct timeval tv = {.tv_sec = (time_t)(patience / NSEC_PER_SEC)};
+	const struct timeval tv = clock_timeval(patience);
 
 	(void)evtimer_add(s->stopped, &tv);
 	s->stopping = true;

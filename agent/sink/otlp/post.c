@@ -58,8 +58,7 @@ static void say(struct post *p, bool failing, struct str text)
 static void pause_for(struct post *p, nsec_t retry_after)
 {
 	const nsec_t t = backoff_next(&p->backoff, &p->rng, clock_mono(), retry_after);
-	const struct timeval tv = {.tv_sec = (time_t)(t / NSEC_PER_SEC),
-				   .tv_usec = (suseconds_t)(t % NSEC_PER_SEC / NSEC_PER_USEC)};
+	const struct timeval tv = clock_timeval(t);
 
 	(void)evtimer_add(p->pause, &tv);
 }

@@ -26,8 +26,7 @@ struct tell_points {
 
 static void arm(struct event *e, nsec_t t)
 {
-	const struct timeval tv = {.tv_sec = (time_t)(t / NSEC_PER_SEC),
-				   .tv_usec = (suseconds_t)(t % NSEC_PER_SEC / NSEC_PER_USEC)};
+	const struct timeval tv = clock_timeval(t);
 
 	(void)evtimer_add(e, &tv);
 }

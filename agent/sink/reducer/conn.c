@@ -68,10 +68,7 @@ static void set_state(struct conn *c, enum conn_state s)
 
 static void arm(struct event *ev, nsec_t delay)
 {
-	const struct timeval tv = {
-		.tv_sec = (time_t)(delay / NSEC_PER_SEC),
-		.tv_usec = (suseconds_t)(delay % NSEC_PER_SEC / NSEC_PER_USEC),
-	};
+	const struct timeval tv = clock_timeval(delay);
 
 	(void)evtimer_add(ev, &tv);
 }

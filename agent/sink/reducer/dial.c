@@ -44,10 +44,7 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx);
 
 static void after(struct dial *d, nsec_t delay, bool is_limit)
 {
-	const struct timeval tv = {
-		.tv_sec = (time_t)(delay / NSEC_PER_SEC),
-		.tv_usec = (suseconds_t)(delay % NSEC_PER_SEC / NSEC_PER_USEC),
-	};
+	const struct timeval tv = clock_timeval(delay);
 
 	d->timed = is_limit;
 	(void)evtimer_add(d->timer, &tv);
