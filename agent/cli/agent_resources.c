@@ -417,11 +417,6 @@ struct store *agent_resources_store(struct agent_resources *r)
 	return r->store;
 }
 
-struct redact *agent_resources_redact(struct agent_resources *r)
-{
-	return r->redact;
-}
-
 struct collect *agent_resources_collect(struct agent_resources *r)
 {
 	return r->collect;

@@ -46,7 +46,6 @@ void agent_resources_start(struct agent_resources *r, struct client *client);
 void agent_resources_stop(struct agent_resources *r);
 
 struct store *agent_resources_store(struct agent_resources *r);
-struct redact *agent_resources_redact(struct agent_resources *r);
 struct collect *agent_resources_collect(struct agent_resources *r);
 /* Whether the kinds are in step: one condition of readiness; NULL: none. */
 void agent_resources_ready(const struct agent_resources *r, nsec_t now, nsec_t grace,

@@ -166,8 +166,7 @@ bool collect_synced(const struct collect *c);
 
 struct collect_counters {
 	uint64_t rounds, failed_rounds; /* of discovery; failed: something could not be learned */
-	uint64_t kinds_added, kinds_removed;
-	uint64_t watches_added, watches_removed;
+	uint64_t kinds_removed;
 	uint64_t left_out; /* watches, namespaces and kinds over a maximum or without memory */
 	uint32_t watches, namespaces; /* now */
 };

@@ -17,10 +17,8 @@ static void end_watch(struct cwatch *w, nsec_t now, bool source_too)
 
 	if (w->reflector)
 		collect_add_traffic(w->reflector, &w->kind->ended);
-	if (w->reflector && !w->kind->tapped) {
+	if (w->reflector && !w->kind->tapped)
 		c->o.ops->watch_remove(c->o.ctx, w->reflector);
-		c->counters.watches_removed++;
-	}
 	if (w->source && source_too)
 		store_source_remove(c->o.store, w->source, now);
 }
@@ -147,7 +145,6 @@ int plan_add_kind(struct collect *c, const struct kind_says *says, enum role rol
 		return r;
 	}
 	c->kinds[c->n_kinds++] = k;
-	c->counters.kinds_added++;
 	*ret = k;
 	return 0;
 }
@@ -277,10 +274,8 @@ static int start_watch(struct cwatch *w)
 		r = make_reflector(w);
 	if (r == 0 && w->kind->pub.store)
 		r = store_source_add(c->o.store, w->kind->pub.store, str_of(w->ns), &w->source);
-	if (r == 0 && !w->kind->tapped) {
+	if (r == 0 && !w->kind->tapped)
 		r = c->o.ops->watch_add(c->o.ctx, w->reflector);
-		c->counters.watches_added += r == 0;
-	}
 	if (r < 0 && w->source)
 		store_source_remove(c->o.store, w->source, collect_now(c));
 	return r;

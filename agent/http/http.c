@@ -119,7 +119,6 @@ static void xfer_free(struct http_xfer *x)
 static void xfer_end(struct http_xfer *x, enum http_result how)
 {
 	xfer_detach(x);
-	x->h->counters.results[how]++;
 	if (!x->cancelled && x->ops->end)
 		x->ops->end(x->ctx, x, how, x->text);
 	xfer_free(x);

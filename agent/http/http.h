@@ -132,7 +132,6 @@ struct http_counters {
 	uint64_t connects; /* sockets opened; several for one connection when addresses fail */
 	uint64_t bytes;	   /* of bodies */
 	uint64_t cancelled;
-	uint64_t results[_HTTP_RESULT_MAX];
 	unsigned open; /* transfers under way now */
 };
 const struct http_counters *http_counters(const struct http *h);

@@ -171,8 +171,6 @@ uint32_t inventory_place_claims(const struct inventory *v, const struct addr *ip
 /* As inventory_pod_claim. */
 bool inventory_place_claim(const struct inventory *v, place_id id, uint32_t i, struct addr *ret_ip,
 			   struct inv_claim *ret);
-/* The highest place id in use. */
-uint32_t inventory_place_ids(const struct inventory *v);
 /* The highest pod id in use: ids lie in 1..n, so a sink can keep an array beside the pods. */
 uint32_t inventory_pod_ids(const struct inventory *v);
 

@@ -457,11 +457,6 @@ bool inventory_place_claim(const struct inventory *v, place_id id, uint32_t i, s
 	return true;
 }
 
-uint32_t inventory_place_ids(const struct inventory *v)
-{
-	return v->places.recs.next;
-}
-
 uint32_t inventory_place_claims(const struct inventory *v, const struct addr *ip,
 				struct inv_claim *ret, uint32_t max)
 {

@@ -331,8 +331,3 @@ int elector_describe(const struct elector *e, struct buf *out)
 {
 	return buf_printf(out, "%s/%s, as %s", e->ns, e->name, e->identity);
 }
-
-const char *elector_identity(const struct elector *e)
-{
-	return e->identity;
-}

@@ -45,6 +45,5 @@ struct lease_status elector_status(const struct elector *e);
 /* Why the last request came to nothing; "" when it did not. Borrowed. `ret_since` (clock_boot) is
  * when that began. */
 const char *elector_error(const struct elector *e, nsec_t *ret_since);
-const char *elector_identity(const struct elector *e);
 /* "NAMESPACE/NAME, as IDENTITY"; 0 or -errno of the buffer. */
 int elector_describe(const struct elector *e, struct buf *out);

@@ -46,7 +46,6 @@ struct span_sock {
 	uint64_t sk;
 	pool_id proc; /* 0: none */
 	struct traffic_tuple tuple;
-	uint32_t asked_tx_rx;
 	struct addr asked_ip; /* set_state's other end; a translation changes the tuple */
 	uint16_t asked_port;
 	traffic_link link; /* 0: not matched */
@@ -147,7 +146,6 @@ void span_sock_close(struct ingest *in, pool_id id, bool lost);
 void span_udp_close(struct ingest *in, pool_id id, bool lost);
 /* One reference less; 0 is ignored. */
 void span_cgroup_unref(struct ingest *in, pool_id id);
-void span_proc_unref(struct ingest *in, pool_id id);
 
 /* Who a process is to the reducer: 0 and `ret` (0: nobody), or -ENOMEM. `ret_pod`: by a pod. */
 int span_proc_resolve(struct ingest *in, pool_id proc, traffic_node *ret, bool *ret_pod);

@@ -135,7 +135,7 @@ static void proc_free(struct ingest *in, pool_id id)
 	span_cgroup_unref(in, cgroup);
 }
 
-void span_proc_unref(struct ingest *in, pool_id id)
+static void proc_unref(struct ingest *in, pool_id id)
 {
 	struct span_proc *p = id ? span_proc_at(in, id) : NULL;
 
@@ -164,7 +164,7 @@ void span_sock_close(struct ingest *in, pool_id id, bool lost)
 	index_del(&in->socks.index, hash_key(in, k->sk), id);
 	k->open = false;
 	pool_release(&in->socks.pool, id);
-	span_proc_unref(in, proc);
+	proc_unref(in, proc);
 }
 
 void span_udp_close(struct ingest *in, pool_id id, bool lost)
@@ -179,7 +179,7 @@ void span_udp_close(struct ingest *in, pool_id id, bool lost)
 	index_del(&in->udp.index, hash_key(in, u->sk_id), id);
 	u->open = false;
 	pool_release(&in->udp.pool, id);
-	span_proc_unref(in, proc);
+	proc_unref(in, proc);
 }
 
 /* ---- who it is ------------------------------------------------------------------------------- */

@@ -269,7 +269,6 @@ static int make_link(struct traffic *t, const struct key *k, pool_id *ret)
 		l->side[i].port = k->port[i];
 	}
 	(void)index_put(&t->by_key, hash_key(t, k), id);
-	t->count.opened++;
 	*ret = id;
 	return 0;
 }
@@ -290,7 +289,6 @@ int traffic_open(struct traffic *t, const struct traffic_tuple *tuple, traffic_n
 		return r;
 	stay(t, id);
 	l = pool_at(&t->links, id);
-	t->count.matched += l->side[me].state == SIDE_NONE && l->side[!me].state != SIDE_NONE;
 	l->side[me].state = SIDE_OPEN;
 	l->side[me].users++;
 	l->side[me].tx_rx = (uint8_t)tuple->tx_rx;

@@ -112,8 +112,7 @@ int traffic_rows(const struct traffic *t, struct traffic_row **ret, size_t *ret_
 
 struct traffic_stats {
 	uint32_t links, lingering, edges, nodes, names;
-	uint64_t opened, matched; /* matched: links that got their second end */
-	uint64_t full;		  /* ends, nodes and edges for which there was no room */
-	uint64_t changes;	  /* grows with everything a table shows */
+	uint64_t full;	  /* ends, nodes and edges for which there was no room */
+	uint64_t changes; /* grows with everything a table shows */
 };
 void traffic_stats(const struct traffic *t, struct traffic_stats *ret);

@@ -75,11 +75,6 @@ void path_free(struct path **p)
 	*p = NULL;
 }
 
-struct str path_source(const struct path *p)
-{
-	return p->source;
-}
-
 static int walk_on(const struct walk *w, const struct step *s, const struct tree *t);
 
 static int walk_children(const struct walk *w, const struct step *s, const struct tree *t)

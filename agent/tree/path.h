@@ -24,7 +24,6 @@ size_t path_until(struct str text, char stop);
  * the fault. */
 int path_new(struct str text, struct path **ret, struct buf *ret_error);
 void path_free(struct path **p);
-struct str path_source(const struct path *p);
 
 /* Calls `found` for each value, in document order (of a union: in its order); a value that is
  * reached by two ways comes twice. A non-zero return ends the walk and is returned. */

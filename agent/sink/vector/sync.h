@@ -140,7 +140,7 @@ struct sync_status { /* texts are borrowed until the next call */
 	nsec_t oldest;			     /* how long the oldest mark has waited; 0: none */
 	bool complete;			     /* listed and swept: orphans are gone */
 	uint64_t upserts, payloads, deletes; /* documents acknowledged */
-	uint64_t unchanged, embedded, embeds_saved;
+	uint64_t unchanged, embedded;
 	uint64_t requests, retries, splits, set_aside, refused_full;
 	uint64_t ledger_failures;
 	size_t bytes; /* of records */
