@@ -112,14 +112,15 @@ int agent_make_flows(struct agent *a)
 	return agent_flows_new(&o, &a->flows, a->flows_off);
 }
 
-struct end_scope *agent_scope(struct agent *a)
+/* What flows and questions are named with. */
+static struct end_scope *scope_of(struct agent *a)
 {
 	return a->flows ? agent_flows_scope(a->flows) : &a->scope;
 }
 
 void agent_refresh_scope(struct agent *a)
 {
-	struct end_scope *s = agent_scope(a);
+	struct end_scope *s = scope_of(a);
 
 	s->unsynced = a->cfg->scope == AGENT_SCOPE_CLUSTER && !core_synced(a->core);
 	/* A virtual machine that stood still gains some at once, which its flows before that did
@@ -343,7 +344,7 @@ int agent_make_serve(struct agent *a)
 		.base = a->base,
 		.flows = a->flows ? agent_flows_table(a->flows) : NULL,
 		.flows_off = a->flows_off,
-		.scope = agent_scope(a),
+		.scope = scope_of(a),
 		.probe = a->flows ? agent_flows_probe(a->flows) : NULL,
 		.jsonl = a->flows ? agent_flows_jsonl(a->flows) : NULL,
 		.max_series = c->flow_series,

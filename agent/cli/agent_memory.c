@@ -34,7 +34,8 @@ static size_t flow_bytes(const struct agent *a)
 	return s.bytes;
 }
 
-void agent_memory(struct agent *a, memory_put put, void *ctx)
+static void each_part(struct agent *a, void (*put)(void *ctx, const char *part, size_t bytes),
+		      void *ctx)
 {
 	put(ctx, "kube", kube_bytes(a));
 	put(ctx, "inventory", inventory_bytes(core_inventory(a->core)));
@@ -66,7 +67,7 @@ static void put_series(void *ctx, const char *part, size_t bytes)
 void agent_memory_series(struct agent *a, struct prom *p)
 {
 	prom_family(p, "kindred_memory_bytes", "gauge", "Memory held, by part.");
-	agent_memory(a, put_series, p);
+	each_part(a, put_series, p);
 }
 
 struct list {
@@ -93,7 +94,7 @@ void agent_memory_json(struct agent *a, struct json_out *j)
 
 	process_memory(&m);
 	json_open(j, "parts", '[');
-	agent_memory(a, put_json, &l);
+	each_part(a, put_json, &l);
 	json_close(j, '[');
 	json_u64(j, "sum_bytes", l.sum);
 	json_open(j, "heap", '{');

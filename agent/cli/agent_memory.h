@@ -5,14 +5,9 @@
  */
 #pragma once
 
-#include <stddef.h>
-
 struct agent;
 struct json_out;
 struct prom;
-
-typedef void (*memory_put)(void *ctx, const char *part, size_t bytes);
-void agent_memory(struct agent *a, memory_put put, void *ctx);
 
 /* kindred_memory_bytes */
 void agent_memory_series(struct agent *a, struct prom *p);

@@ -100,7 +100,5 @@ int agent_make_reload(struct agent *a, struct agent_config *running, const struc
 /* The ConfigMap has another text. */
 void agent_on_config(void *ctx, const char *name, struct str text);
 void agent_on_config_gone(void *ctx);
-/* What flows and questions are named with. */
-struct end_scope *agent_scope(struct agent *a);
 /* What names depend on and changes while the agent runs. */
 void agent_refresh_scope(struct agent *a);

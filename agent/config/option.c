@@ -61,7 +61,7 @@ struct option_slot *option_slot_find(struct options *o, struct str name)
 	return NULL;
 }
 
-struct option_slot *option_slot_by_letter(struct options *o, struct str letter)
+static struct option_slot *find_letter(struct options *o, struct str letter)
 {
 	for (size_t i = 0; i < o->table->n; i++)
 		if (o->table->v[i].letter && str_eq(str_of(o->table->v[i].letter), letter))
@@ -163,7 +163,7 @@ static int take_flag(struct options *o, int argc, char *const *argv, int *i)
 	struct str value = str_of(argv[*i]), flag;
 	bool has_value = str_split(&value, '=', &flag);
 	struct option_slot *s = str_starts(flag, STR("--")) ? option_slot_find(o, str_from(flag, 2))
-							    : option_slot_by_letter(o, flag);
+							    : find_letter(o, flag);
 
 	if (!s)
 		return unknown_flag(o, flag, has_value, argc, argv, i);

@@ -36,9 +36,8 @@ struct options {
 #define OPTION_NAME_MAX 64   /* bytes of a flag without its dashes, NUL included */
 #define OPTION_TEXT_MAX 4096 /* bytes of a text, or of an item of a list */
 
-/* By the flag's name without dashes, or by its letter with one; NULL: no such option. */
+/* By the flag's name without dashes; NULL: no such option. */
 struct option_slot *option_slot_find(struct options *o, struct str name);
-struct option_slot *option_slot_by_letter(struct options *o, struct str letter);
 /* Replaces the text with a copy. 0 or -ENOMEM. */
 int option_slot_set(struct option_slot *s, struct str text, enum option_origin origin);
 /* Adds to a list's text after a comma. */

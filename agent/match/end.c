@@ -179,6 +179,14 @@ static uint32_t claims_of_kind(const struct inventory *v, const struct inv_claim
 	return kept;
 }
 
+/* This node itself, which a socket without a better name belongs to. */
+static void host_end(const struct end_scope *s, struct flow_end *ret)
+{
+	*ret = (struct flow_end){.known_by = KNOWN_HOST,
+				 .workload = str_empty(s->node) ? STR("host") : s->node,
+				 .workload_kind = STR("Node")};
+}
+
 /* An address of this node's that no interface here has is the host's as any other. */
 static void name_place(const struct end_scope *s, enum kind kind, struct str ns, struct str name,
 		       unsigned int flags, struct flow_end *ret)
@@ -186,7 +194,7 @@ static void name_place(const struct end_scope *s, enum kind kind, struct str ns,
 	if (kind == KIND_NODE && flags & END_INBOUND)
 		unknown(UNKNOWN_TRANSLATED, ret);
 	else if (kind == KIND_NODE && !str_empty(s->node) && str_eq(name, s->node))
-		end_host(s, ret);
+		host_end(s, ret);
 	else
 		*ret = (struct flow_end){.known_by = KNOWN_ADDRESS,
 					 .ns = ns,
@@ -335,13 +343,6 @@ void end_loopback(const struct end_scope *s, const struct flow_end *local, uint3
 	ret->known_by = KNOWN_ADDRESS;
 }
 
-void end_host(const struct end_scope *s, struct flow_end *ret)
-{
-	*ret = (struct flow_end){.known_by = KNOWN_HOST,
-				 .workload = str_empty(s->node) ? STR("host") : s->node,
-				 .workload_kind = STR("Node")};
-}
-
 static uint64_t edition_of(const struct end_scope *s)
 {
 	return inventory_edition(s->inventory) + (s->peers ? peers_edition(s->peers) : 0);
@@ -375,7 +376,7 @@ void end_remote(const struct end_scope *s, const struct addr *ip, nsec_t start, 
 	const bool host = end_is_host(s, ip);
 
 	if (host && !(flags & END_INBOUND))
-		end_host(s, ret);
+		host_end(s, ret);
 	else if (!(flags & END_OVERDUE))
 		unknown(UNKNOWN_PENDING, ret);
 	else if (host)

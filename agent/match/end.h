@@ -117,5 +117,3 @@ pod_id end_pod_at(const struct end_scope *s, const struct addr *ip, nsec_t start
 bool end_is_loopback(const struct addr *ip);
 /* One of scope.hosts. */
 bool end_is_host(const struct end_scope *s, const struct addr *ip);
-/* This node itself, which a socket without a better name belongs to. */
-void end_host(const struct end_scope *s, struct flow_end *ret);

@@ -35,9 +35,7 @@ void whois_put_pod(struct json_out *j, const struct whois *w, pod_id id,
 		   const struct inv_pod_view *p);
 /* All members of what was found, without the braces. */
 void whois_put(struct json_out *j, const struct whois *w, const struct finding *f);
-/* "/kubepods.slice/…" of a cgroup; cut in front when it is too long. */
 #define CGROUP_PATH_MAX 4096
-void whois_cgroup_path(const struct flows *flows, cgroup_ix ix, char ret[CGROUP_PATH_MAX]);
 /* The cgroup at the end of a path, as a process' or a user's view of the tree has it. 0: none, or
  * (ret_many) more than one. */
 cgroup_ix whois_by_path(const struct flows *flows, struct str path, bool *ret_many);

@@ -112,7 +112,8 @@ static void put_pod(struct json_out *j, const struct whois *w, const struct find
 
 /* ---- cgroups --------------------------------------------------------------------------------- */
 
-void whois_cgroup_path(const struct flows *flows, cgroup_ix ix, char ret[CGROUP_PATH_MAX])
+/* "/kubepods.slice/…" of a cgroup; cut in front when it is too long. */
+static void cgroup_path(const struct flows *flows, cgroup_ix ix, char ret[CGROUP_PATH_MAX])
 {
 	char text[CGROUP_PATH_MAX];
 	size_t at = sizeof(text) - 1;
@@ -209,7 +210,7 @@ static void put_cgroup(struct json_out *j, const struct whois *w, const struct f
 
 	if (!f->cgroup || !flows_cgroup_at(w->flows, f->cgroup, &c))
 		return;
-	whois_cgroup_path(w->flows, f->cgroup, path);
+	cgroup_path(w->flows, f->cgroup, path);
 	json_u64(j, "cgroup_id", c.id & ~ABI_CGROUP_V1);
 	json_text(j, "cgroup", str_of(path));
 	if (c.gone)

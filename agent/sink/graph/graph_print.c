@@ -8,7 +8,8 @@
 
 #define MAX_INDENT 512
 
-int answer_put_node(struct buf *b, const struct found_node *n)
+/* "Secret/payments/db (does not exist)" */
+static int put_node(struct buf *b, const struct found_node *n)
 {
 	struct graph_ref ref = n->ref;
 	int r;
@@ -51,7 +52,7 @@ static void put_child(struct printer *p, const struct found_edge *e, bool inward
 	put(p, e->type);
 	put(p, STR(" "));
 	if (p->r == 0)
-		p->r = answer_put_node(p->out, n);
+		p->r = put_node(p->out, n);
 	if (e->via.n && p->r == 0)
 		p->r = buf_printf(p->out, "  %.*s", STR_ARG(e->via));
 	if (n->written) {
@@ -97,7 +98,7 @@ static int print_tree(struct answer *a, struct buf *ret)
 	struct printer p = {.a = a, .out = ret};
 
 	a->nodes[0].written = true;
-	p.r = answer_put_node(ret, &a->nodes[0]);
+	p.r = put_node(ret, &a->nodes[0]);
 	if (a->nodes[0].state.n && p.r == 0)
 		p.r = buf_printf(ret, "  since %.*s", STR_ARG(a->nodes[0].since));
 	put(&p, STR("\n"));

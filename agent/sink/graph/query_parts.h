@@ -61,5 +61,3 @@ void asking_selectors(struct asking *q, uint32_t pod);
 
 /* graph_print.c */
 int answer_print(struct answer *a, enum graph_output output, struct buf *ret);
-/* "Secret/payments/db (does not exist)" */
-int answer_put_node(struct buf *b, const struct found_node *n);

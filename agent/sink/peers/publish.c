@@ -119,7 +119,7 @@ static struct piece *make_changes(struct publish *p)
 	return piece_new(FRAME_CHANGES, buf_str(&payload));
 }
 
-int publish_flush(struct publish *p)
+static int flush(struct publish *p)
 {
 	struct piece *t;
 
@@ -147,7 +147,7 @@ int publish_put(struct publish *p, const struct peerfeed_record *rec)
 		p->since = p->now;
 	r = records_put(&p->pending, p->now, p->wall, rec);
 	if (r == -EAGAIN) {
-		r = publish_flush(p);
+		r = flush(p);
 		p->since = p->now;
 		if (r == 0)
 			r = records_put(&p->pending, p->now, p->wall, rec);
@@ -266,7 +266,7 @@ static int make_frames(struct publish *p, bool *ret_made)
 	if (!p->pending.buf.n) /* else a beat would speak for what it does not bring */
 		return make_beat(p);
 	r = drop_idle(p);
-	return r < 0 ? r : publish_flush(p);
+	return r < 0 ? r : flush(p);
 }
 
 static int build(struct publish *p)

@@ -104,7 +104,6 @@ struct publish {
 /* publish.c */
 /* 0 or negative: nothing was put. A frame is made first when there is no more room. */
 int publish_put(struct publish *p, const struct peerfeed_record *rec);
-int publish_flush(struct publish *p);
 /* The frame at a position that the log has. */
 const struct piece *publish_at(const struct publish *p, uint64_t position);
 static inline uint64_t publish_oldest(const struct publish *p)

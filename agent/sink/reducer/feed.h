@@ -175,8 +175,6 @@ int feed_flow(struct session *s, flow_id id);
 /* The table's bound took ended flows away before they were told to the end: their sockets are
  * closed. 1: more to look at. */
 int feed_orphans(struct session *s);
-/* This connection's flags of the flow; begins them anew for a new one. */
-void feed_open(struct feed *f, struct feed_flow *m);
 /* A flow between these is dropped by the reducer. */
 bool feed_is_local(const struct session *s, const struct addr *a, const struct addr *b);
 /* A text of at most `max` bytes. */
@@ -200,8 +198,7 @@ void feed_cgroup_comm(const struct session *s, cgroup_ix ix, char out[16]);
 
 /* The process to name for a flow, which is told then. */
 int feed_owner(struct session *s, const struct flow_view *v, uint32_t *ret_pid);
-/* The stand-in of a cgroup (0: of none). */
-int feed_stand_in(struct session *s, cgroup_ix ix, uint32_t *ret_pid);
+/* Of the stand-in of a cgroup (0: of none). */
 int feed_stand_in_close(struct session *s, cgroup_ix ix);
 /* All that run: a slice, 1 or 0. */
 int feed_procs_all(struct session *s);

@@ -31,7 +31,8 @@ static int marks_reach(struct feed *f, flow_id id)
 	return 0;
 }
 
-void feed_open(struct feed *f, struct feed_flow *m)
+/* This connection's flags of the flow; begins them anew for a new one. */
+static void begin_marks(struct feed *f, struct feed_flow *m)
 {
 	if (m->conn == f->conn)
 		return;
@@ -136,7 +137,7 @@ int feed_flow(struct session *s, flow_id id)
 			return r;
 		*m = (struct feed_flow){.serial = v.serial};
 	}
-	feed_open(f, m);
+	begin_marks(f, m);
 	set_base(s, m, &v);
 	if (!(m->flags & (FEED_CLOSED | FEED_LEFT_OUT)))
 		r = v.proto == FLOW_TCP ? feed_tcp(s, m, &v) : feed_udp_flow(s, m, &v);

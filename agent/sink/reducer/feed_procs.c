@@ -143,7 +143,8 @@ static int tell(struct session *s, const struct flow_proc *p, cgroup_ix own)
 	return id ? update(s, pool_at(&s->feed->procs, id), p, cgroup) : create(s, p, cgroup);
 }
 
-int feed_stand_in(struct session *s, cgroup_ix ix, uint32_t *ret_pid)
+/* The stand-in of a cgroup (0: of none). */
+static int stand_in(struct session *s, cgroup_ix ix, uint32_t *ret_pid)
 {
 	struct feed *f = s->feed;
 	bool *told = &f->nobody;
@@ -192,14 +193,14 @@ int feed_owner(struct session *s, const struct flow_view *v, uint32_t *ret_pid)
 
 	/* A listener that is gone is no answer for who takes the connection. */
 	if (!v->pid || !flows_proc(s->feed->flows, v->pid, &p) || (p.gone && v->dir != FLOW_OUT))
-		return feed_stand_in(s, cgroup, ret_pid);
+		return stand_in(s, cgroup, ret_pid);
 	own = feed_cgroup_of(s, p.cgroup);
 	if (cgroup && own != cgroup)
-		return feed_stand_in(s, cgroup, ret_pid);
+		return stand_in(s, cgroup, ret_pid);
 	r = tell(s, &p, own);
 	if (r == -ENOSPC) {
 		s->count.flows.procs_full++;
-		return feed_stand_in(s, own, ret_pid);
+		return stand_in(s, own, ret_pid);
 	}
 	*ret_pid = p.pid;
 	return r;

@@ -110,7 +110,8 @@ int db_say(struct sqlite3 *db, struct buf *error, int r, const char *fmt, ...)
 	return r;
 }
 
-int db_fail(struct sqlite3 *db, struct buf *error)
+/* The code of the connection's last error, with its words. */
+static int fail(struct sqlite3 *db, struct buf *error)
 {
 	int r = code_of(db);
 	bool no_database = (sqlite3_errcode(db) & 0xff) == SQLITE_NOTADB;
@@ -122,7 +123,7 @@ int db_fail(struct sqlite3 *db, struct buf *error)
 
 int db_exec(struct sqlite3 *db, const char *sql, struct buf *error)
 {
-	return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_fail(db, error);
+	return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(db, error);
 }
 
 int db_prepare(struct sqlite3 *db, const char *sql, bool kept, struct sqlite3_stmt **ret,
@@ -132,7 +133,7 @@ int db_prepare(struct sqlite3 *db, const char *sql, bool kept, struct sqlite3_st
 
 	if (sqlite3_prepare_v3(db, sql, -1, kept ? SQLITE_PREPARE_PERSISTENT : 0, &s, NULL) !=
 	    SQLITE_OK)
-		return db_fail(db, error);
+		return fail(db, error);
 	*ret = s;
 	return 0;
 }
@@ -167,7 +168,7 @@ int db_step(struct sqlite3_stmt *s, struct buf *error)
 
 	if (rc == SQLITE_ROW)
 		return 1;
-	r = rc == SQLITE_DONE ? 0 : db_fail(sqlite3_db_handle(s), error);
+	r = rc == SQLITE_DONE ? 0 : fail(sqlite3_db_handle(s), error);
 	(void)sqlite3_reset(s);
 	return r;
 }

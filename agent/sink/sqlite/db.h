@@ -39,10 +39,7 @@ void db_close(struct sqlite3 **db);
 /* Bytes that SQLite and the matrices of vectors hold, of all files. */
 size_t db_bytes(void);
 
-/* The code of the connection's last error. `error` (may be NULL) gets "FILE: words", unless it has
- * some already. */
-int db_fail(struct sqlite3 *db, struct buf *error);
-/* Other words of the same form; returns r. */
+/* `error` (may be NULL) gets "FILE: words", unless it has some already; returns r. */
 int db_say(struct sqlite3 *db, struct buf *error, int r, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 /* Statements without results. */

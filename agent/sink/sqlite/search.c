@@ -22,7 +22,8 @@
 #define WORDS_SHARE   (2 / 3.0 * (DAMPING + 1))
 #define VECTORS_SHARE (1 / 3.0 * (DAMPING + 1))
 
-void search_bind(struct sqlite3_stmt *s, const struct search *f)
+/* Parameters 2 to 5: the collection's rows, and the filter. */
+static void bind_filter(struct sqlite3_stmt *s, const struct search *f)
 {
 	(void)sqlite3_bind_int64(s, 2, docs_first(f->d));
 	(void)sqlite3_bind_int64(s, 3, docs_end(f->d));
@@ -165,7 +166,7 @@ static int words_by_sql(struct search *f, struct str match)
 		return r;
 	s = f->d->read.words;
 	db_bind_text(s, 1, match);
-	search_bind(s, f);
+	bind_filter(s, f);
 	(void)sqlite3_bind_int64(s, 6, f->best);
 	while ((r = db_step(s, f->error)) > 0) {
 		r = search_add(f, sqlite3_column_int64(s, 0), -sqlite3_column_double(s, 1),
@@ -224,7 +225,7 @@ static int scan_tables(struct search *f, struct scan_top *top)
 	if (r < 0)
 		return r;
 	s = f->d->read.all_floats;
-	search_bind(s, f);
+	bind_filter(s, f);
 	while ((r = db_step(s, f->error)) > 0) {
 		const float *v = db_blob(s, 1, bytes);
 		double score;

@@ -36,8 +36,6 @@ struct search {
 };
 
 /* search.c */
-/* Parameters 2 to 5: the collection's rows, and the filter. */
-void search_bind(struct sqlite3_stmt *s, const struct search *f);
 /* The id may be empty: it is read where it decides an order. */
 int search_add(struct search *f, int64_t doc, double score, struct str id, bool by_words);
 /* Better ones first, of equal ones by id: as far as they can be told of, for that costs reading.

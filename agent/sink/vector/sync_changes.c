@@ -3,7 +3,8 @@
 
 #include <errno.h>
 
-int sync_key(const struct sync *s, store_id id, struct arena *a, struct str *ret)
+/* The key of an object. 0, -ENOENT or -ENOMEM; the text lives in `a`. */
+static int key_of(const struct sync *s, store_id id, struct arena *a, struct str *ret)
 {
 	struct store_kind_view k;
 	struct store_view v;
@@ -15,7 +16,7 @@ int sync_key(const struct sync *s, store_id id, struct arena *a, struct str *ret
 	return document_id(&s->o.doc, k.api_version, k.kind, v.ns, v.name, a, ret);
 }
 
-bool sync_wants(const struct sync *s, const struct store_view *v)
+static bool wants(const struct sync *s, const struct store_view *v)
 {
 	struct store_kind_view k;
 
@@ -62,8 +63,8 @@ static void take(struct sync *s, store_id id, nsec_t now)
 	if (!store_get(s->o.store, id, &v))
 		return;
 	arena_reset(&s->object);
-	wanted = sync_wants(s, &v);
-	if ((!wanted && !s->refiltered) || sync_key(s, id, &s->object, &key) < 0) {
+	wanted = wants(s, &v);
+	if ((!wanted && !s->refiltered) || key_of(s, id, &s->object, &key) < 0) {
 		if (v.dead)
 			store_cursor_done(s->o.store, s->cursor, id);
 		return;
@@ -84,8 +85,7 @@ void changes_lost(struct sync *s, store_id id)
 	struct str key;
 
 	arena_reset(&s->object);
-	if (store_get(s->o.store, id, &v) && sync_wants(s, &v) &&
-	    sync_key(s, id, &s->object, &key) == 0)
+	if (store_get(s->o.store, id, &v) && wants(s, &v) && key_of(s, id, &s->object, &key) == 0)
 		take_dead(s, id, key, s->now);
 }
 

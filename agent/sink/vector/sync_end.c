@@ -29,7 +29,7 @@ void sync_wake(struct sync *s)
 	s->o.wake(s->o.ctx);
 }
 
-void sync_tell(struct sync *s, enum sync_health h, struct str words)
+static void tell(struct sync *s, enum sync_health h, struct str words)
 {
 	bool news = s->status.health != h;
 
@@ -66,7 +66,7 @@ void sync_worked(struct sync *s)
 		s->limit = s->most;
 	}
 	if (s->ensured)
-		sync_tell(s, SYNC_OK, (struct str){0});
+		tell(s, SYNC_OK, (struct str){0});
 }
 
 /* ---- pauses ---------------------------------------------------------------------------------- */
@@ -142,7 +142,7 @@ static void try_again(struct sync *s, const struct vector_end *end)
 {
 	release(s);
 	pause_for(s, end->retry_after);
-	sync_tell(s, SYNC_FAILING, end->text);
+	tell(s, SYNC_FAILING, end->text);
 }
 
 static void split(struct sync *s, const struct vector_end *end)
@@ -192,9 +192,9 @@ static void tell_mismatch(struct sync *s, struct str why)
 
 	if (s->asked_embedder || memmem(why.p, why.n, out, sizeof(out) - 1) ||
 	    buf_printf(&words, "%.*s: %s makes a new collection", STR_ARG(why), out) < 0)
-		sync_tell(s, SYNC_MISMATCH, why);
+		tell(s, SYNC_MISMATCH, why);
 	else
-		sync_tell(s, SYNC_MISMATCH, buf_str(&words));
+		tell(s, SYNC_MISMATCH, buf_str(&words));
 }
 
 void sync_failed(struct sync *s, const struct vector_end *end)
@@ -213,17 +213,17 @@ void sync_failed(struct sync *s, const struct vector_end *end)
 	case VECTOR_REFUSED:
 		release(s);
 		pause_long(s);
-		sync_tell(s, SYNC_REFUSED, end->text);
+		tell(s, SYNC_REFUSED, end->text);
 		break;
 	case VECTOR_GONE:
 		release(s);
 		if (embedder || !s->ensured) {
 			pause_long(s);
-			sync_tell(s, SYNC_REFUSED, end->text);
+			tell(s, SYNC_REFUSED, end->text);
 		} else {
 			start_over(s);
 			pause_for(s, end->retry_after);
-			sync_tell(s, SYNC_FAILING, end->text);
+			tell(s, SYNC_FAILING, end->text);
 		}
 		break;
 	case VECTOR_MISMATCH:

@@ -172,9 +172,6 @@ struct str mark_point(const struct mark *m);
 /* sync_changes.c: whether there is more. */
 bool changes_drain(struct sync *s, nsec_t now);
 void changes_lost(struct sync *s, store_id id);
-/* The key of an object. 0 or -ENOMEM; the text lives in `a`. */
-int sync_key(const struct sync *s, store_id id, struct arena *a, struct str *ret);
-bool sync_wants(const struct sync *s, const struct store_view *v);
 
 /* sync_known.c */
 int known_load(struct sync *s, struct buf *error);
@@ -212,7 +209,6 @@ void remove_start(struct sync *s);
 void remove_release(struct sync *s);
 
 /* sync_end.c */
-void sync_tell(struct sync *s, enum sync_health h, struct str words);
 /* A request has ended otherwise than well; nothing flies any more. */
 void sync_failed(struct sync *s, const struct vector_end *end);
 /* An operation could not be started: -EMSGSIZE is SPLIT, all else RETRY. */
