@@ -68,6 +68,8 @@ bool serve_may_ask(struct serve *s, struct web_client *c, const struct web_reque
 
 /* Answers {"error": WORDS}. */
 void serve_error(struct web_client *c, int status, struct str words);
+/* Answers the object that was opened in `j`; it is closed here. */
+void serve_object(struct web_client *c, struct json_out *j);
 
 /* serve_metrics.c: GET /metrics */
 void serve_metrics(struct serve *s, struct web_client *c, const struct web_request *r);

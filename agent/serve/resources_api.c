@@ -89,11 +89,7 @@ static void reply_kinds(struct serve *s, struct web_client *c)
 	for (store_kind k = store_kind_next(s->o.store, 0); k; k = store_kind_next(s->o.store, k))
 		put_kind(&j, s->o.store, k);
 	json_close(&j, '[');
-	json_close(&j, '{');
-	if (j.r < 0 || buf_append(&out, "\n", 1) < 0)
-		serve_error(c, 500, STR("the answer has no room in memory"));
-	else
-		web_reply(c, 200, TYPE_JSON, buf_str(&out));
+	serve_object(c, &j);
 }
 
 /* ---- waiting for a body ---------------------------------------------------------------------- */

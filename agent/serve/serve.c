@@ -33,6 +33,15 @@ void serve_error(struct web_client *c, int status, struct str words)
 	web_reply(c, status, TYPE_JSON, buf_str(&body));
 }
 
+void serve_object(struct web_client *c, struct json_out *j)
+{
+	json_close(j, '{');
+	if (j->r < 0 || buf_append(j->out, "\n", 1) < 0)
+		serve_error(c, 500, STR("the answer has no room in memory"));
+	else
+		web_reply(c, 200, TYPE_JSON, buf_str(j->out));
+}
+
 /* ---- the other answers ----------------------------------------------------------------------- */
 
 static void reply_whois(struct serve *s, struct web_client *c, const struct web_request *r)
@@ -55,23 +64,6 @@ static void reply_whois(struct serve *s, struct web_client *c, const struct web_
 	else
 		serve_error(c, e == -EINVAL ? 400 : 500,
 			    words.n ? buf_str(&words) : STR("the answer has no room in memory"));
-}
-
-static void reply_sinks(struct serve *s, struct web_client *c)
-{
-	_buf_ struct buf out = {.max = ANSWER_MAX};
-	struct json_out j = {.out = &out};
-
-	json_open(&j, NULL, '{');
-	json_open(&j, "sinks", '[');
-	if (s->o.put_sinks)
-		s->o.put_sinks(s->o.ctx, &j);
-	json_close(&j, '[');
-	json_close(&j, '{');
-	if (j.r < 0 || buf_append(&out, "\n", 1) < 0)
-		serve_error(c, 500, STR("the answer has no room in memory"));
-	else
-		web_reply(c, 200, TYPE_JSON, buf_str(&out));
 }
 
 /* sink=NAME, or nothing. */
@@ -155,17 +147,21 @@ static void ask_memory(struct serve *s, struct web_client *c, const struct web_r
 	json_open(&j, NULL, '{');
 	if (s->o.put_memory)
 		s->o.put_memory(s->o.ctx, &j);
-	json_close(&j, '{');
-	if (j.r < 0 || buf_append(&out, "\n", 1) < 0)
-		serve_error(c, 500, STR("the answer has no room in memory"));
-	else
-		web_reply(c, 200, TYPE_JSON, buf_str(&out));
+	serve_object(c, &j);
 }
 
 static void ask_sinks(struct serve *s, struct web_client *c, const struct web_request *r)
 {
+	_buf_ struct buf out = {.max = ANSWER_MAX};
+	struct json_out j = {.out = &out};
+
 	(void)r;
-	reply_sinks(s, c);
+	json_open(&j, NULL, '{');
+	json_open(&j, "sinks", '[');
+	if (s->o.put_sinks)
+		s->o.put_sinks(s->o.ctx, &j);
+	json_close(&j, '[');
+	serve_object(c, &j);
 }
 
 #define AT(place) (1U << (place))
