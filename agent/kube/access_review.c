@@ -1,12 +1,12 @@
 /* See access_review.h. */
 #include "kube/access_review.h"
 
+#include "base/json_in.h"
 #include "base/json_out.h"
 #include "base/mem.h"
 #include "kube/redact.h"
 
 #include <errno.h>
-#include <jansson.h>
 
 int access_review_body(const struct access_question *q, struct buf *ret)
 {
@@ -29,11 +29,6 @@ int access_review_body(const struct access_question *q, struct buf *ret)
 	return j.r;
 }
 
-static void free_json(json_t **j)
-{
-	json_decref(*j);
-}
-
 /* Why: the first of the two texts that says something. */
 static void take_reason(const json_t *status, char *ret)
 {
@@ -46,7 +41,7 @@ static void take_reason(const json_t *status, char *ret)
 
 int access_review_answer(struct str body, struct access_verdict *ret)
 {
-	_cleanup_(free_json) json_t *o = json_loadb(body.p ? body.p : "", body.n, 0, NULL);
+	_json_ json_t *o = json_in_parse(body, 0);
 	const char *kind = json_string_value(json_object_get(o, "kind"));
 	const json_t *status = json_object_get(o, "status");
 	const json_t *allowed = json_object_get(status, "allowed");

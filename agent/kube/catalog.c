@@ -1,6 +1,7 @@
 /* Rounds of discovery and the list that comes of them; see catalog.h. */
 #include "kube/catalog_parts.h"
 
+#include "base/json_in.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -187,14 +188,13 @@ static int failed(struct catalog *c, const struct catalog_ask *a, int status)
 
 static int take(struct catalog *c, const struct catalog_ask *a, int status, struct str body)
 {
-	json_t *root = NULL;
+	_json_ json_t *root = NULL;
 	int r = -EBADMSG;
 
 	if (status == 200 && body.n <= CATALOG_MAX_BODY)
-		root = json_loadb(body.p ? body.p : "", body.n, JSON_REJECT_DUPLICATES, NULL);
+		root = json_in_parse(body, JSON_REJECT_DUPLICATES);
 	if (root)
 		r = catalog_parse(c, a, root);
-	json_decref(root);
 	if (r == -EBADMSG && failed(c, a, status) < 0)
 		r = -ENOMEM;
 	return r;

@@ -4,19 +4,13 @@
  */
 #include "kube/catalog_parts.h"
 
+#include "base/json_in.h"
 #include "base/mem.h"
 
 #include <errno.h>
 #include <stdio.h>
 
 #define MAX_PATH (2 * CATALOG_MAX_TEXT + 16)
-
-static struct str text(const json_t *object, const char *key)
-{
-	const json_t *v = json_object_get(object, key);
-
-	return str_make(json_string_value(v), json_string_length(v));
-}
 
 static bool has_verb(const json_t *resource, const char *verb)
 {
@@ -42,17 +36,17 @@ struct words {
 
 static struct str aggregated_kind(const json_t *resource)
 {
-	return text(json_object_get(resource, "responseKind"), "kind");
+	return json_in_member(json_object_get(resource, "responseKind"), "kind");
 }
 
 static bool aggregated_namespaced(const json_t *resource)
 {
-	return str_eq(text(resource, "scope"), STR("Namespaced"));
+	return str_eq(json_in_member(resource, "scope"), STR("Namespaced"));
 }
 
 static struct str legacy_kind(const json_t *resource)
 {
-	return text(resource, "kind");
+	return json_in_member(resource, "kind");
 }
 
 static bool legacy_namespaced(const json_t *resource)
@@ -66,7 +60,7 @@ static const struct words legacy = {"name", legacy_kind, legacy_namespaced};
 /* 1: taken; 0: left out; -ENOMEM. */
 static int take_item(const json_t *resource, const struct words *w, struct catalog_item *ret)
 {
-	const struct str plural = text(resource, w->plural), kind = w->kind(resource);
+	const struct str plural = json_in_member(resource, w->plural), kind = w->kind(resource);
 
 	/* "jobs/status" is a part of another resource. */
 	if (!catalog_good_name(plural, false) || !catalog_good_name(kind, true))
@@ -110,11 +104,11 @@ static int take_items(struct catalog *c, const json_t *list, const struct words 
 
 static int take_version(struct catalog *c, struct str group, const json_t *version, unsigned rank)
 {
-	const bool stale = str_eq(text(version, "freshness"), STR("Stale"));
+	const bool stale = str_eq(json_in_member(version, "freshness"), STR("Stale"));
 	struct catalog_gv *gv;
 	bool full;
 
-	gv = catalog_add_gv(c, group, text(version, "version"), rank, &full);
+	gv = catalog_add_gv(c, group, json_in_member(version, "version"), rank, &full);
 	if (!gv)
 		return full ? 0 : -ENOMEM;
 	c->counters.stale += stale;
@@ -130,7 +124,7 @@ static int take_aggregated(struct catalog *c, const json_t *root, bool core)
 
 	for (size_t i = 0; r == 0 && i < json_array_size(groups); i++) {
 		const json_t *group = json_array_get(groups, i);
-		const struct str name = text(json_object_get(group, "metadata"), "name");
+		const struct str name = json_in_member(json_object_get(group, "metadata"), "name");
 		const json_t *versions = json_object_get(group, "versions");
 
 		if (core != str_empty(name)) { /* the core group alone has no name */
@@ -175,13 +169,15 @@ static int take_core_versions(struct catalog *c, const json_t *root)
 static int take_group(struct catalog *c, const json_t *group)
 {
 	const json_t *versions = json_object_get(group, "versions");
-	const struct str best = text(json_object_get(group, "preferredVersion"), "version");
+	const struct str best =
+		json_in_member(json_object_get(group, "preferredVersion"), "version");
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < json_array_size(versions); i++) {
-		const struct str v = text(json_array_get(versions, i), "version");
+		const struct str v = json_in_member(json_array_get(versions, i), "version");
 
-		r = ask_version(c, text(group, "name"), v, str_eq(v, best) ? 0 : 1 + (unsigned)i);
+		r = ask_version(c, json_in_member(group, "name"), v,
+				str_eq(v, best) ? 0 : 1 + (unsigned)i);
 	}
 	return r;
 }
@@ -194,7 +190,7 @@ static int take_groups(struct catalog *c, const json_t *root)
 	for (size_t i = 0; r == 0 && i < json_array_size(groups); i++) {
 		const json_t *group = json_array_get(groups, i);
 
-		if (str_empty(text(group, "name")))
+		if (str_empty(json_in_member(group, "name")))
 			c->counters.left_out++;
 		else
 			r = take_group(c, group);
@@ -204,7 +200,7 @@ static int take_groups(struct catalog *c, const json_t *root)
 
 int catalog_parse(struct catalog *c, const struct catalog_ask *a, const json_t *root)
 {
-	const struct str kind = text(root, "kind");
+	const struct str kind = json_in_member(root, "kind");
 	const json_t *resources = json_object_get(root, "resources");
 
 	switch (a->about) {

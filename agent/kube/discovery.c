@@ -1,11 +1,11 @@
 /* Kinds and their resource names; see discovery.h. */
 #include "kube/discovery.h"
 
+#include "base/json_in.h"
 #include "base/mem.h"
 #include "kube/target.h"
 
 #include <errno.h>
-#include <jansson.h>
 
 struct entry {
 	char *kind, *plural;
@@ -177,7 +177,7 @@ static int group_fill(struct group *g, const json_t *list)
 
 int discovery_learn(struct discovery *d, struct str api_version, struct str body)
 {
-	json_t *root = json_loadb(body.p ? body.p : "", body.n, JSON_REJECT_DUPLICATES, NULL);
+	_json_ json_t *root = json_in_parse(body, JSON_REJECT_DUPLICATES);
 	const json_t *list = json_object_get(root, "resources");
 	const char *kind = json_string_value(json_object_get(root, "kind"));
 	int r = -EBADMSG;
@@ -189,7 +189,6 @@ int discovery_learn(struct discovery *d, struct str api_version, struct str body
 		if (r < 0 && g)
 			group_clear(g);
 	}
-	json_decref(root);
 	return r;
 }
 

@@ -1,15 +1,9 @@
 #include "kube/lease_object.h"
 
-#include "base/mem.h"
+#include "base/json_in.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <string.h>
-
-static void free_json(json_t **o)
-{
-	json_decref(*o);
-}
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
@@ -63,7 +57,7 @@ static int take_record(const json_t *o, struct lease_record *r)
 
 int lease_object_read(struct str json, struct lease_record *ret, struct json_t **ret_object)
 {
-	_cleanup_(free_json) json_t *o = json_loadb(json.p ? json.p : "", json.n, 0, NULL);
+	_json_ json_t *o = json_in_parse(json, 0);
 	const char *kind = json_string_value(json_object_get(o, "kind"));
 	struct lease_record r = {0};
 	int e;
@@ -114,7 +108,7 @@ static int set_record(json_t *o, const struct lease_record *r)
 int lease_object_write(const struct json_t *object, const char *ns, const char *name,
 		       const struct lease_record *r, char **ret)
 {
-	_cleanup_(free_json) json_t *o = object ? json_deep_copy(object) : new_object(ns, name);
+	_json_ json_t *o = object ? json_deep_copy(object) : new_object(ns, name);
 	char *text;
 
 	if (!o || set_record(o, r) < 0)

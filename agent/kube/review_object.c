@@ -1,18 +1,11 @@
 /* Reviews as JSON; see review_object.h. */
 #include "kube/review_object.h"
 
-#include "base/mem.h"
+#include "base/json_in.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void free_json(json_t **o)
-{
-	json_decref(*o);
-}
-#define _json_ _cleanup_(free_json)
 
 /* Takes `o`, NULL when there was no memory for it. */
 static int dump(struct buf *out, json_t *o)
@@ -31,7 +24,7 @@ static int dump(struct buf *out, json_t *o)
 /* The status of an answer of that kind: 0 or -EBADMSG. */
 static int status_of(struct str json, const char *kind, json_t **ret_root, const json_t **ret)
 {
-	_json_ json_t *root = json_loadb(json.p ? json.p : "", json.n, 0, NULL);
+	_json_ json_t *root = json_in_parse(json, 0);
 	const char *said = json_string_value(json_object_get(root, "kind"));
 	const json_t *status = json_object_get(root, "status");
 

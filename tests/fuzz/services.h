@@ -2,7 +2,7 @@
 #pragma once
 
 #include "sink/vector/backend.h"
-#include "sink/vector/json_in.h"
+#include "base/json_in.h"
 #include "sink/vector/vectors.h"
 
 #include <stdlib.h>

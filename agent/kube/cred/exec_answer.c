@@ -1,12 +1,11 @@
 /* ExecCredential documents: what a plugin prints, and what it is told. */
 #include "kube/cred/exec_cred.h"
 
-#include "base/mem.h"
+#include "base/json_in.h"
 #include "kube/cred/exec_parts.h"
 #include "kube/cred/pem.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,13 +13,6 @@
 #include <time.h>
 
 #define EXPIRY_MAX 0x1ffffffffLL /* seconds since 1970, the year 2242; later is never */
-
-static void json_done(json_t **j)
-{
-	json_decref(*j);
-	*j = NULL;
-}
-#define _json_ _cleanup_(json_done)
 
 static void secret_free(char **p)
 {

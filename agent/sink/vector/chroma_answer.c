@@ -1,7 +1,7 @@
 /* Answers of Chroma; see chroma_answer.h. */
 #include "sink/vector/chroma_answer.h"
 
-#include "sink/vector/json_in.h"
+#include "base/json_in.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #include "sink/vector/doc_json.h"
 
 #include "sink/sqlite/docs.h"
-#include "sink/vector/json_in.h"
+#include "base/json_in.h"
 
 #include <errno.h>
 #include <math.h>

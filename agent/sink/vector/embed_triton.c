@@ -9,7 +9,7 @@
  * again when the model was away. Texts go as a BYTES tensor, in JSON or (--embed-binary)
  * behind it; a server that answers a binary request with JSON is understood.
  */
-#include "sink/vector/json_in.h"
+#include "base/json_in.h"
 #include "sink/vector/services_parts.h"
 #include "sink/vector/triton_answer.h"
 
@@ -166,8 +166,8 @@ static enum vector_outcome read_answer(struct triton *t, const struct service_an
 
 	if (!t->binary)
 		return triton_read_vectors(a->json, tensors, t->n, t->want, &t->names, v, words);
-	if (triton_split(a->body, a->header, &json, &tensors) && json.n)
-		root = json_loadb(json.p, json.n, 0, NULL);
+	if (triton_split(a->body, a->header, &json, &tensors))
+		root = json_in_parse(json, 0);
 	if (!root) {
 		(void)buf_printf(words, "answered %d with what is no JSON", a->status);
 		return VECTOR_RETRY;

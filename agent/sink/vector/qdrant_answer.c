@@ -1,7 +1,7 @@
 /* Answers of Qdrant; see qdrant_answer.h. */
 #include "sink/vector/qdrant_answer.h"
 
-#include "sink/vector/json_in.h"
+#include "base/json_in.h"
 
 const char *const qdrant_index_keys[QDRANT_INDEXES] = {
 	"kind", "namespace", "api_group", "cluster", "uid", "model", "template",

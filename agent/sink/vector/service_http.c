@@ -5,7 +5,7 @@
 #include "base/server_url.h"
 #include "http/token.h"
 #include "http/watched_file.h"
-#include "sink/vector/json_in.h"
+#include "base/json_in.h"
 #include "sink/vector/service_text.h"
 
 #include <ctype.h>

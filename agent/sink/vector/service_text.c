@@ -2,7 +2,7 @@
 #include "sink/vector/service_text.h"
 
 #include "base/mem.h"
-#include "sink/vector/json_in.h"
+#include "base/json_in.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -220,7 +220,7 @@ int service_error_text(struct str body, struct str secret, struct buf *ret)
 	int r;
 
 	body.n = MIN(body.n, (size_t)SERVICE_BODY_MAX);
-	root = body.n ? json_loadb(body.p, body.n, JSON_ALLOW_NUL, NULL) : NULL;
+	root = json_in_parse(body, JSON_ALLOW_NUL);
 	r = put_text(root, body, secret, &line);
 	if (r < 0)
 		return r;

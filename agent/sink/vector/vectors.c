@@ -2,7 +2,7 @@
 #include "sink/vector/vectors.h"
 
 #include "base/mem.h"
-#include "sink/vector/json_in.h"
+#include "base/json_in.h"
 
 #include <endian.h>
 #include <errno.h>

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "sink/vector/json_in.h"
+#include "base/json_in.h"
 
 /* --- texts --------------------------------------------------------------- */
 

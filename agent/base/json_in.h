@@ -1,4 +1,4 @@
-/* Small helps for reading services' answers with jansson. */
+/* Small helps for reading what others have said in JSON, with jansson. */
 #pragma once
 
 #include "base/mem.h"
@@ -12,6 +12,12 @@ static inline void json_in_done(json_t **j)
 	*j = NULL;
 }
 #define _json_ _cleanup_(json_in_done)
+
+/* NULL: that is no JSON. `flags` as json_loadb. */
+static inline json_t *json_in_parse(struct str text, size_t flags)
+{
+	return text.n ? json_loadb(text.p, text.n, flags, NULL) : NULL;
+}
 
 /* A text's bytes, borrowed; empty for anything else. */
 static inline struct str json_in_text(const json_t *j)
