@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "serve/ready.h"
 #include "sink/metrics/prom.h"
+#include "sink/relay_loop.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -15,17 +16,15 @@
 #include <string.h>
 
 #define STREAMS_MAX 8
-#define WAIT_MAX    (60 * NSEC_PER_SEC) /* a timer is never set for longer; it just looks again */
-#define LOOK_S	    1			/* between two looks at their health */
+#define LOOK_S	    1 /* between two looks at their health */
 
 struct stream {
-	struct agent_streams *owner;
 	const char *spec;
 	struct graph_backend *backend;
-	struct graph *graph;   /* NULL: events */
-	struct events *events; /* NULL: a graph */
-	struct event *timer;   /* of a graph */
-	bool failing;	       /* as told last */
+	struct graph *graph;	 /* NULL: events */
+	struct relay_loop *loop; /* of a graph */
+	struct events *events;	 /* NULL: a graph */
+	bool failing;		 /* as told last */
 };
 
 struct agent_streams {
@@ -85,25 +84,14 @@ static void on_look(evutil_socket_t fd, short what, void *ctx)
 	     str_of(told.words));
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *ctx)
+static nsec_t run_graph(void *ctx, nsec_t now, nsec_t wall)
 {
-	struct stream *s = ctx;
-	nsec_t now = clock_mono();
-	nsec_t next = graph_run(s->graph, now, clock_wall());
-	nsec_t wait = MIN(next > now ? next - now : 0, (nsec_t)WAIT_MAX);
-	const struct timeval tv = clock_timeval(wait);
-
-	(void)fd;
-	(void)what;
-	(void)evtimer_add(s->timer, &tv);
+	return graph_run(((struct stream *)ctx)->graph, now, wall);
 }
 
 static void on_wake(void *ctx)
 {
-	struct stream *s = ctx;
-
-	if (s->timer)
-		event_active(s->timer, EV_TIMEOUT, 0);
+	relay_loop_wake(((struct stream *)ctx)->loop);
 }
 
 static nsec_t now_of(void *ctx)
@@ -135,7 +123,6 @@ static struct stream *stream_add(struct agent_streams *s, const char *spec)
 {
 	struct stream *t = &s->v[s->n++];
 
-	t->owner = s;
 	t->spec = spec;
 	return t;
 }
@@ -172,17 +159,14 @@ static int make_graph(struct agent_streams *s, const char *spec)
 			       .ctx = t};
 	int r = make_backend(s, t);
 
-	if (r < 0)
-		return r;
 	o.backend = t->backend;
-	r = graph_new(&o, &t->graph);
-	if (r < 0)
-		return r;
-	t->timer = evtimer_new(s->o.base, on_timer, t);
-	if (!t->timer)
-		return -ENOMEM;
-	on_wake(t);
-	return 0;
+	if (r == 0)
+		r = relay_loop_new(s->o.base, run_graph, t, &t->loop);
+	if (r == 0)
+		r = graph_new(&o, &t->graph);
+	if (r == 0)
+		on_wake(t);
+	return r;
 }
 
 static int make_events(struct agent_streams *s, const char *spec)
@@ -284,8 +268,7 @@ void agent_streams_free(struct agent_streams **sp)
 		graph_free(&s->v[i].graph);
 		graph_backend_free(&s->v[i].backend);
 		events_free(&s->v[i].events);
-		if (s->v[i].timer)
-			event_free(s->v[i].timer);
+		relay_loop_free(&s->v[i].loop);
 	}
 	capabilities_free(&s->capabilities);
 	sink_filter_done(&s->graph_filter);
