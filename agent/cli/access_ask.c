@@ -1,6 +1,7 @@
 /* See access_ask.h. */
 #include "cli/access_ask.h"
 
+#include "base/json_in.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "cli/agent_cred.h"
@@ -10,7 +11,6 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -243,13 +243,12 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 static void on_who(void *ctx, const struct client_answer *answer)
 {
 	struct asking *a = ctx;
-	json_t *o = answer->body.n ? json_loadb(answer->body.p, answer->body.n, 0, NULL) : NULL;
-	const json_t *info = json_object_get(json_object_get(o, "status"), "userInfo");
+	_json_ json_t *o = json_in_parse(answer->body, 0);
+	const json_t *info = json_in_at(o, "status", "userInfo");
 	const char *name = json_string_value(json_object_get(info, "username"));
 
 	if (name)
 		a->out->user = str_dup(str_of(name));
-	json_decref(o);
 	go_on(a, 0);
 }
 

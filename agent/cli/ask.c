@@ -1,12 +1,12 @@
 #include "cli/ask.h"
 
+#include "base/json_in.h"
 #include "base/mem.h"
 #include "cli/ask_dial.h"
 #include "cli/cmd_help.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,10 +239,10 @@ int ask_all(struct ask *a, struct buf *body)
 
 int ask_param(struct buf *target, const char *name, const char *value)
 {
-	int r = buf_printf(
-		target, "%c%s=", memchr(target->p + target->off, '?', target->n) ? '&' : '?', name);
+	const char sign = memchr(buf_str(target).p, '?', target->n) ? '&' : '?';
+	int r = value ? buf_printf(target, "%c%s=", sign, name) : 0;
 
-	for (const char *p = value; *p && r == 0; p++) {
+	for (const char *p = value; p && *p && r == 0; p++) {
 		bool plain = (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') ||
 			     (*p >= 'A' && *p <= 'Z') || strchr("-._~", *p);
 
@@ -256,7 +256,7 @@ void ask_complain(const char *command, struct ask *a)
 {
 	_buf_ struct buf body = {.max = ERROR_MAX};
 	int r = ask_all(a, &body);
-	json_t *answer = json_loadb(body.p ? buf_str(&body).p : "", body.n, 0, NULL);
+	_json_ json_t *answer = json_in_parse(buf_str(&body), 0);
 	const char *words = json_string_value(json_object_get(answer, "error"));
 
 	if (words)
@@ -264,10 +264,16 @@ void ask_complain(const char *command, struct ask *a)
 	else
 		fprintf(stderr, "%s: the agent answers with %d%s%.*s\n", command, a->status,
 			r == 0 && body.n ? ": " : "", STR_ARG(buf_str(&body)));
-	json_decref(answer);
 }
 
 /* ---- for commands ---------------------------------------------------------------------------- */
+
+int ask_cannot(const char *command, int r)
+{
+	fprintf(stderr, "%s: %s\n", command,
+		r == -EMSGSIZE ? "the question is too long" : strerror(-r));
+	return EXIT_USAGE;
+}
 
 int ask_begin(const char *command, const struct ask_where *w, struct str target, bool endless,
 	      struct ask *ret)

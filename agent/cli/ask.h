@@ -85,7 +85,8 @@ int ask_read(struct ask *a, struct buf *body);
 /* The whole body: 0 or as above. */
 int ask_all(struct ask *a, struct buf *body);
 
-/* NAME=VALUE behind a target, with '?' or '&' and percent-encoded. 0, -EMSGSIZE or -ENOMEM. */
+/* NAME=VALUE behind a target, with '?' or '&' and percent-encoded; nothing where `value` is NULL.
+ * 0, -EMSGSIZE or -ENOMEM. */
 int ask_param(struct buf *target, const char *name, const char *value);
 /* The "error" of an answer that is no 200, or all of it when it has none; a command prints it. */
 void ask_complain(const char *command, struct ask *a);
@@ -104,3 +105,5 @@ int ask_good(const char *command, const struct ask_where *w, struct str target, 
 int ask_body(const char *command, const struct ask_where *w, struct str target, struct buf *body);
 /* The same as JSON, which is the caller's. */
 int ask_json(const char *command, const struct ask_where *w, struct str target, json_t **ret);
+/* The target could not be made, for `r`: EXIT_USAGE. */
+int ask_cannot(const char *command, int r);

@@ -10,7 +10,6 @@
 #include "cli/options_read.h"
 #include "tree/yaml.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -123,12 +122,14 @@ static int ask_export(const struct export_config *c)
 	struct printer p = {.c = c, .yaml = {.max = BODY_MAX}};
 	int code, r = buf_printf(&target, "/api/v1/resources/%s", c->kind);
 
-	r = r ?: c->ns ? ask_param(&target, "namespace", c->ns) : 0;
+	r = r ?: ask_param(&target, "namespace", c->ns);
+	if (r < 0)
+		return ask_cannot("kindred export", r);
 	code = ask_good("kindred export", &c->where, buf_str(&target), false, &a);
 	if (code != EXIT_OK)
 		return code;
 	arena_init(&p.arena, 4 * BODY_MAX);
-	r = r ?: print_all(&p, &a);
+	r = print_all(&p, &a);
 	arena_done(&p.arena);
 	buf_done(&p.yaml);
 	if (r < 0)

@@ -4,6 +4,7 @@
  */
 #include "cli/cmd_flows.h"
 
+#include "base/json_in.h"
 #include "base/mem.h"
 #include "cli/ask.h"
 #include "cli/cmd_help.h"
@@ -11,7 +12,6 @@
 #include "cli/options_read.h"
 #include "cli/output.h"
 #include "cli/sheet.h"
-#include "cli/text.h"
 #include "serve/whois.h"
 
 #include <errno.h>
@@ -93,11 +93,6 @@ const struct option_table cmd_flows_options = {
 	.n = ARRAY_SIZE(descs),
 };
 
-static int add(struct buf *target, const char *name, const char *value)
-{
-	return value ? ask_param(target, name, value) : 0;
-}
-
 /* The agent takes whole units only: milliseconds. */
 static int add_last(struct buf *target, const struct flows_config *c)
 {
@@ -121,14 +116,14 @@ static int make_target(const struct flows_config *c, struct buf *target)
 
 	if (c->port)
 		(void)snprintf(port, sizeof(port), "%u", c->port);
-	r = r ?: add(target, "from", c->from);
-	r = r ?: add(target, "to", c->to);
-	r = r ?: add(target, "pod", c->pod);
-	r = r ?: add(target, "port", port[0] ? port : NULL);
-	r = r ?: add(target, "verdict", c->verdict >= 0 ? verdicts[c->verdict] : NULL);
-	r = r ?: add(target, "until", c->until);
-	r = r ?: add(target, "once", c->output == OUTPUT_JSON ? NULL : "1");
-	r = r ?: add(target, "follow", c->follow ? "1" : NULL);
+	r = r ?: ask_param(target, "from", c->from);
+	r = r ?: ask_param(target, "to", c->to);
+	r = r ?: ask_param(target, "pod", c->pod);
+	r = r ?: ask_param(target, "port", port[0] ? port : NULL);
+	r = r ?: ask_param(target, "verdict", c->verdict >= 0 ? verdicts[c->verdict] : NULL);
+	r = r ?: ask_param(target, "until", c->until);
+	r = r ?: ask_param(target, "once", c->output == OUTPUT_JSON ? NULL : "1");
+	r = r ?: ask_param(target, "follow", c->follow ? "1" : NULL);
 	return r ?: add_last(target, c);
 }
 
@@ -168,15 +163,12 @@ static int print_row(const json_t *o, const struct printer *p)
 
 static int print_line(struct str line, const struct printer *p)
 {
-	json_t *o;
-	int r;
+	_json_ json_t *o = NULL;
 
 	if (p->json)
 		return put_text(str_make(line.p, line.n + 1));
-	o = json_loadb(line.p, line.n, 0, NULL);
-	r = print_row(o, p);
-	json_decref(o);
-	return r;
+	o = json_in_parse(line, 0);
+	return print_row(o, p);
 }
 
 static int print_lines(const struct printer *p, struct buf *body)
@@ -233,10 +225,8 @@ int cmd_flows(int argc, char **argv)
 	if (r != OPTIONS_RUN)
 		return r;
 	r = make_target(&c, &target);
-	if (r < 0) {
-		fprintf(stderr, "kindred flows: %s\n", strerror(-r));
-		return EXIT_USAGE;
-	}
+	if (r < 0)
+		return ask_cannot("kindred flows", r);
 	r = ask_good("kindred flows", &c.where, buf_str(&target), c.follow, &a);
 	return r == EXIT_OK ? answer(&c, &a) : r;
 }

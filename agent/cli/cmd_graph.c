@@ -94,9 +94,9 @@ static int put_params(const struct graph_config *c, const char *what, struct buf
 	r = r ?: ask_param(target, "output", outputs[c->output]);
 	r = r ?: ask_param(target, "depth", depth);
 	r = r ?: ask_param(target, what ? "q" : "dangling", what ? what : "1");
-	r = r ?: (c->in ? ask_param(target, "in", "1") : 0);
-	r = r ?: (c->out ? ask_param(target, "out", "1") : 0);
-	return r ?: (c->cluster ? ask_param(target, "cluster", c->cluster) : 0);
+	r = r ?: ask_param(target, "in", c->in ? "1" : NULL);
+	r = r ?: ask_param(target, "out", c->out ? "1" : NULL);
+	return r ?: ask_param(target, "cluster", c->cluster);
 }
 
 static int show_agents(const struct graph_config *c, const char *what)
@@ -104,10 +104,8 @@ static int show_agents(const struct graph_config *c, const char *what)
 	_buf_ struct buf target = {.max = 8192}, body = {.max = ANSWER_MAX};
 	int code, r = put_params(c, what, &target);
 
-	if (r < 0) {
-		fprintf(stderr, "kindred graph: %s\n", strerror(-r));
-		return EXIT_USAGE;
-	}
+	if (r < 0)
+		return ask_cannot("kindred graph", r);
 	code = ask_body("kindred graph", &c->where, buf_str(&target), &body);
 	if (code == EXIT_OK)
 		(void)fwrite(buf_str(&body).p, 1, body.n, stdout);

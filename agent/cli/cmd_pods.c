@@ -4,15 +4,11 @@
  */
 #include "cli/cmd_pods.h"
 
+#include "base/json_in.h"
 #include "base/mem.h"
 #include "cli/ask.h"
-#include "cli/cmd_help.h"
+#include "cli/listing.h"
 #include "cli/options_read.h"
-#include "cli/output.h"
-#include "cli/pages.h"
-#include "cli/text.h"
-
-#include <stdio.h>
 
 #define TARGET_MAX 8192
 #define CELL_MAX   4096
@@ -59,12 +55,6 @@ static const struct sheet_column columns[] = {
 	{.title = "CONTAINERS", .wide = true},
 };
 
-struct listing {
-	struct sheet *table;
-	unsigned long n;
-	bool json;
-};
-
 static enum tint phase_tint(struct str phase)
 {
 	return str_eq(phase, STR("Running"))   ? TINT_GOOD
@@ -86,7 +76,7 @@ static int put_addresses(struct sheet *t, const json_t *pod)
 		if (json_object_get(a, "to"))
 			continue;
 		r = r ?: cell.n ? buf_append_str(&cell, STR(",")) : 0;
-		r = r ?: buf_append_str(&cell, text_of(a, "address"));
+		r = r ?: buf_append_str(&cell, json_in_member(a, "address"));
 	}
 	return r ?: sheet_put(t, cell.n ? buf_str(&cell) : STR("-"), TINT_PLAIN);
 }
@@ -103,7 +93,8 @@ static int put_list(struct sheet *t, const json_t *list, const char *key, const 
 	{
 		r = r
 			    ?: buf_printf(&cell, "%s%.*s/%.*s", cell.n ? gap : "",
-					  STR_ARG(text_of(o, key)), STR_ARG(text_of(o, "name")));
+					  STR_ARG(json_in_member(o, key)),
+					  STR_ARG(json_in_member(o, "name")));
 	}
 	return r ?: sheet_put(t, buf_str(&cell), TINT_PLAIN);
 }
@@ -120,8 +111,8 @@ static int put_containers(struct sheet *t, const json_t *list)
 	{
 		r = r
 			    ?: buf_printf(&cell, "%s%.*s=%.*s", cell.n ? "," : "",
-					  STR_ARG(text_of(o, "name")),
-					  STR_ARG(text_of(o, "image")));
+					  STR_ARG(json_in_member(o, "name")),
+					  STR_ARG(json_in_member(o, "image")));
 	}
 	return r ?: sheet_put(t, buf_str(&cell), TINT_PLAIN);
 }
@@ -129,64 +120,45 @@ static int put_containers(struct sheet *t, const json_t *list)
 static int put_pod(struct sheet *t, const json_t *pod)
 {
 	const json_t *w = json_object_get(pod, "workload");
-	const struct str phase = text_of(pod, "phase");
-	int r = sheet_put(t, text_of(pod, "namespace"), TINT_PLAIN);
+	const struct str phase = json_in_member(pod, "phase");
+	int r = sheet_put(t, json_in_member(pod, "namespace"), TINT_PLAIN);
 
 	r = r
-		    ?: sheet_printf(t, TINT_PLAIN, "%.*s/%.*s", STR_ARG(text_of(w, "kind")),
-				    STR_ARG(text_of(w, "name")));
-	r = r ?: sheet_put(t, text_of(pod, "name"), TINT_PLAIN);
+		    ?: sheet_printf(t, TINT_PLAIN, "%.*s/%.*s", STR_ARG(json_in_member(w, "kind")),
+				    STR_ARG(json_in_member(w, "name")));
+	r = r ?: sheet_put(t, json_in_member(pod, "name"), TINT_PLAIN);
 	r = r ?: sheet_put(t, phase, phase_tint(phase));
 	r = r ?: put_addresses(t, pod);
-	r = r ?: sheet_put(t, text_of(pod, "node"), TINT_PLAIN);
-	r = r ?: sheet_put(t, text_of(pod, "uid"), TINT_DIM);
+	r = r ?: sheet_put(t, json_in_member(pod, "node"), TINT_PLAIN);
+	r = r ?: sheet_put(t, json_in_member(pod, "uid"), TINT_DIM);
 	r = r ?: put_list(t, json_object_get(pod, "owners"), "kind", "<");
 	return r ?: put_containers(t, json_object_get(pod, "containers"));
-}
-
-static int on_pod(void *ctx, const json_t *pod)
-{
-	struct listing *l = ctx;
-
-	l->n++;
-	return l->json ? pages_print_line(NULL, pod) : put_pod(l->table, pod);
 }
 
 static int make_target(const struct pods_config *c, struct buf *target)
 {
 	int r = buf_append_str(target, STR("/api/v1/pods"));
 
-	r = r ?: c->ns ? ask_param(target, "namespace", c->ns) : 0;
-	r = r ?: c->workload ? ask_param(target, "workload", c->workload) : 0;
-	return r ?: c->node ? ask_param(target, "node", c->node) : 0;
+	r = r ?: ask_param(target, "namespace", c->ns);
+	r = r ?: ask_param(target, "workload", c->workload);
+	return r ?: ask_param(target, "node", c->node);
 }
 
 static int show(const struct pods_config *c)
 {
 	_buf_ struct buf target = {.max = TARGET_MAX};
-	_sheet_ struct sheet *t = NULL;
-	struct listing l = {.json = c->output == OUTPUT_JSON};
-	struct pages p = {.command = "kindred pods",
-			  .where = &c->where,
-			  .member = "pods",
-			  .each = on_pod,
-			  .ctx = &l};
-	int code;
+	int r = make_target(c, &target);
+	const struct listing l = {.command = "kindred pods",
+				  .where = &c->where,
+				  .target = buf_str(&target),
+				  .member = "pods",
+				  .one = "pod",
+				  .columns = columns,
+				  .n_columns = ARRAY_SIZE(columns),
+				  .put = put_pod,
+				  .sort = true};
 
-	if (make_target(c, &target) < 0 || sheet_new(columns, ARRAY_SIZE(columns), &t) < 0) {
-		fprintf(stderr, "kindred pods: the question is too long\n");
-		return EXIT_USAGE;
-	}
-	l.table = t;
-	p.target = buf_str(&target);
-	code = pages_read(&p);
-	if (code != EXIT_OK || l.n == 0) {
-		if (code == EXIT_OK)
-			fprintf(stderr, "kindred pods: the agent knows no such pod\n");
-		return code == EXIT_OK ? EXIT_FAILED : code;
-	}
-	sheet_sort(t);
-	return l.json ? EXIT_OK : output_table("kindred pods", t, (enum output)c->output, 0);
+	return r < 0 ? ask_cannot(l.command, r) : listing_show(&l, (enum output)c->output);
 }
 
 int cmd_pods(int argc, char **argv)

@@ -4,6 +4,7 @@
  */
 #include "cli/cmd_search.h"
 
+#include "base/json_in.h"
 #include "base/mem.h"
 #include "cli/ask.h"
 #include "cli/cmd_help.h"
@@ -83,7 +84,7 @@ static int print_table(const json_t *hits, struct str words, bool wide)
 /* The exit code. */
 static int print(const struct search_config *c, struct str words, struct str answer)
 {
-	json_t *hits = json_loadb(answer.p ? answer.p : "", answer.n, 0, NULL);
+	_json_ json_t *hits = json_in_parse(answer, 0);
 	bool any = json_array_size(hits) > 0;
 	int r = json_is_array(hits) ? 0 : -EBADMSG;
 
@@ -93,7 +94,6 @@ static int print(const struct search_config *c, struct str words, struct str ans
 		r = print_table(hits, words, c->output == OUTPUT_WIDE);
 	else if (r == 0)
 		fprintf(stderr, "kindred search: nothing was found\n");
-	json_decref(hits);
 	if (r < 0)
 		fprintf(stderr, "kindred search: the answer cannot be read: %s\n", strerror(-r));
 	return r == 0 && any ? EXIT_OK : EXIT_FAILED;
@@ -170,12 +170,10 @@ static int search_agent(const struct search_config *c, const char *words)
 	(void)snprintf(limit, sizeof(limit), "%u", c->limit);
 	r = r ?: ask_param(&target, "q", words);
 	r = r ?: ask_param(&target, "n", limit);
-	r = r ?: c->kind ? ask_param(&target, "kind", c->kind) : 0;
-	r = r ?: c->ns ? ask_param(&target, "namespace", c->ns) : 0;
-	if (r < 0) {
-		fprintf(stderr, "kindred search: %s\n", strerror(-r));
-		return EXIT_USAGE;
-	}
+	r = r ?: ask_param(&target, "kind", c->kind);
+	r = r ?: ask_param(&target, "namespace", c->ns);
+	if (r < 0)
+		return ask_cannot("kindred search", r);
 	code = ask_body("kindred search", &c->where, buf_str(&target), &body);
 	return code == EXIT_OK ? print(c, str_of(words), buf_str(&body)) : code;
 }
@@ -197,11 +195,10 @@ static int join(struct option_list args, struct buf *ret)
 static int search(const struct search_config *c, struct option_list args)
 {
 	_buf_ struct buf words = {.max = WORDS_TEXT};
+	int r = join(args, &words);
 
-	if (join(args, &words) < 0) {
-		fprintf(stderr, "kindred search: the question is too long\n");
-		return EXIT_USAGE;
-	}
+	if (r < 0)
+		return ask_cannot("kindred search", r);
 	if (!str_trim(str_of(buf_str(&words).p)).n) {
 		fprintf(stderr,
 			"kindred search: the words to search for are missing; --help tells more\n");

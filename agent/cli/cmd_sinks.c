@@ -4,6 +4,7 @@
  */
 #include "cli/cmd_sinks.h"
 
+#include "base/json_in.h"
 #include "base/mem.h"
 #include "cli/ask.h"
 #include "cli/cmd_help.h"
@@ -11,7 +12,6 @@
 #include "cli/output.h"
 #include "cli/text.h"
 
-#include <jansson.h>
 #include <stdio.h>
 
 #define BODY_MAX (4UL << 20)
@@ -74,10 +74,10 @@ static int put_count(struct sheet *t, const json_t *sink, const char *key, enum 
 
 static int put_sink(struct sheet *t, const json_t *sink)
 {
-	const struct str health = text_of(sink, "health");
+	const struct str health = json_in_member(sink, "health");
 	const json_t *oldest = json_object_get(sink, "oldest_seconds");
 	char span[TEXT_FIGURE_MAX];
-	int r = sheet_put(t, text_of(sink, "name"), TINT_PLAIN);
+	int r = sheet_put(t, json_in_member(sink, "name"), TINT_PLAIN);
 
 	r = r ?: sheet_put(t, health, health_tint(health));
 	r = r ?: put_count(t, sink, "documents", TINT_PLAIN);
@@ -92,7 +92,7 @@ static int put_sink(struct sheet *t, const json_t *sink)
 			       str_of(oldest ? text_span((uint64_t)json_integer_value(oldest), span)
 					     : "-"),
 			       TINT_PLAIN);
-	return r ?: sheet_put(t, text_of(sink, "reason"), TINT_PLAIN);
+	return r ?: sheet_put(t, json_in_member(sink, "reason"), TINT_PLAIN);
 }
 
 static int print_aside(const json_t *sinks)
@@ -106,11 +106,11 @@ static int print_aside(const json_t *sinks)
 	{
 		json_array_foreach(json_object_get(sink, "quarantine"), k, aside)
 		{
-			r = r ?: text_put(&out, text_of(sink, "name"), 0, 0);
+			r = r ?: text_put(&out, json_in_member(sink, "name"), 0, 0);
 			r = r ?: buf_append_str(&out, STR(" set aside "));
-			r = r ?: text_put(&out, text_of(aside, "id"), 0, 0);
+			r = r ?: text_put(&out, json_in_member(aside, "id"), 0, 0);
 			r = r ?: buf_append_str(&out, STR(": "));
-			r = r ?: text_put(&out, text_of(aside, "reason"), 0, 0);
+			r = r ?: text_put(&out, json_in_member(aside, "reason"), 0, 0);
 			r = r ?: buf_append_str(&out, STR("\n"));
 		}
 	}
@@ -141,20 +141,17 @@ static int print_table(const struct sinks_config *c, const json_t *sinks)
 
 static int print(const struct sinks_config *c, struct str body)
 {
-	json_t *answer = json_loadb(body.p ? body.p : "", body.n, 0, NULL);
+	_json_ json_t *answer = json_in_parse(body, 0);
 	const json_t *sinks = json_object_get(answer, "sinks");
-	int code = EXIT_OK;
 
 	if (!json_is_array(sinks)) {
 		fprintf(stderr, "kindred sinks: the answer cannot be read\n");
-		code = EXIT_FAILED;
-	} else if (c->output == OUTPUT_JSON) {
-		printf("%.*s", STR_ARG(body));
-	} else {
-		code = print_table(c, sinks);
+		return EXIT_FAILED;
 	}
-	json_decref(answer);
-	return code;
+	if (c->output != OUTPUT_JSON)
+		return print_table(c, sinks);
+	printf("%.*s", STR_ARG(body));
+	return EXIT_OK;
 }
 
 int cmd_sinks(int argc, char **argv)

@@ -4,6 +4,7 @@
  */
 #include "cli/cmd_status.h"
 
+#include "base/json_in.h"
 #include "base/mem.h"
 #include "cli/ask.h"
 #include "cli/cmd_help.h"
@@ -59,7 +60,7 @@ static int ask_ready(const struct ask_where *w, json_t **ret)
 		return EXIT_FAILED;
 	}
 	r = ask_all(&a, &body);
-	*ret = r == 0 ? json_loadb(body.p ? buf_str(&body).p : "", body.n, 0, NULL) : NULL;
+	*ret = r == 0 ? json_in_parse(buf_str(&body), 0) : NULL;
 	if (!*ret)
 		fprintf(stderr, "kindred status: what answers at %s is no agent, or a broken one\n",
 			w->server ?: w->socket);
@@ -103,7 +104,7 @@ static int show(const struct status_config *c)
 {
 	_buf_ struct buf metrics = {.max = METRICS_MAX};
 	struct status s = {.where = c->where.server ?: c->where.socket, .now = clock_wall()};
-	json_t *ready = NULL;
+	_json_ json_t *ready = NULL;
 	int code = ask_ready(&c->where, &ready);
 
 	if (code == EXIT_OK)
@@ -112,10 +113,7 @@ static int show(const struct status_config *c)
 		code = count_pods(c, &s);
 	s.ready = ready;
 	s.metrics = buf_str(&metrics);
-	if (code == EXIT_OK)
-		code = print(c, &s);
-	json_decref(ready);
-	return code;
+	return code == EXIT_OK ? print(c, &s) : code;
 }
 
 int cmd_status(int argc, char **argv)

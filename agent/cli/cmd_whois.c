@@ -3,6 +3,7 @@
  */
 #include "cli/cmd_whois.h"
 
+#include "base/json_in.h"
 #include "base/mem.h"
 #include "cli/ask.h"
 #include "cli/cmd_help.h"
@@ -108,7 +109,7 @@ static int put_lines(const json_t *answer, const struct sheet_look *look, struct
 static int print(const struct whois_config *c, struct str body, bool found)
 {
 	_buf_ struct buf out = {.max = TEXT_MAX};
-	json_t *answer = json_loadb(body.p ? body.p : "", body.n, 0, NULL);
+	_json_ json_t *answer = json_in_parse(body, 0);
 	const struct sheet_look look = sheet_look(c->output == OUTPUT_WIDE);
 	int r = answer ? 0 : -EBADMSG;
 
@@ -116,7 +117,6 @@ static int print(const struct whois_config *c, struct str body, bool found)
 		r = buf_printf(&out, "%.*s\n", STR_ARG(body));
 	else if (answer)
 		r = put_lines(answer, &look, &out);
-	json_decref(answer);
 	if (r == 0)
 		(void)fwrite(buf_str(&out).p, 1, out.n,
 			     found || c->output == OUTPUT_JSON ? stdout : stderr);
@@ -130,7 +130,9 @@ static int ask_whois(const struct whois_config *c, const char *what)
 	int code, r = buf_append_str(&target, STR("/api/v1/whois"));
 
 	r = r ?: ask_param(&target, "q", what);
-	r = r ?: c->at ? ask_param(&target, "at", c->at) : 0;
+	r = r ?: ask_param(&target, "at", c->at);
+	if (r < 0)
+		return ask_cannot("kindred whois", r);
 	code = ask_begin("kindred whois", &c->where, buf_str(&target), false, &a);
 	if (code != EXIT_OK)
 		return code;
@@ -138,7 +140,7 @@ static int ask_whois(const struct whois_config *c, const char *what)
 		ask_complain("kindred whois", &a);
 		return a.status == 400 ? EXIT_USAGE : EXIT_FAILED;
 	}
-	r = r ?: ask_all(&a, &body);
+	r = ask_all(&a, &body);
 	r = r ?: print(c, buf_str(&body), a.status == 200);
 	if (r < 0)
 		fprintf(stderr, "kindred whois: the answer cannot be read: %s\n", strerror(-r));

@@ -3,15 +3,11 @@
  */
 #include "cli/cmd_workloads.h"
 
+#include "base/json_in.h"
 #include "base/mem.h"
 #include "cli/ask.h"
-#include "cli/cmd_help.h"
+#include "cli/listing.h"
 #include "cli/options_read.h"
-#include "cli/output.h"
-#include "cli/pages.h"
-#include "cli/text.h"
-
-#include <stdio.h>
 
 #define TARGET_MAX 8192
 
@@ -58,12 +54,6 @@ static const struct sheet_column columns[] = {
 	{.title = "UID", .wide = true},
 };
 
-struct listing {
-	struct sheet *table;
-	unsigned long n;
-	bool json;
-};
-
 /* Pods of jobs end, and that is well. */
 static enum tint running_tint(struct str kind, json_int_t pods, json_int_t running)
 {
@@ -74,13 +64,13 @@ static enum tint running_tint(struct str kind, json_int_t pods, json_int_t runni
 
 static int put_workload(struct sheet *t, const json_t *w)
 {
-	const struct str kind = text_of(w, "kind");
+	const struct str kind = json_in_member(w, "kind");
 	const json_int_t pods = json_integer_value(json_object_get(w, "pods"));
 	const json_int_t running = json_integer_value(json_object_get(w, "running"));
-	int r = sheet_put(t, text_of(w, "namespace"), TINT_PLAIN);
+	int r = sheet_put(t, json_in_member(w, "namespace"), TINT_PLAIN);
 
 	r = r ?: sheet_put(t, kind, TINT_PLAIN);
-	r = r ?: sheet_put(t, text_of(w, "name"), TINT_PLAIN);
+	r = r ?: sheet_put(t, json_in_member(w, "name"), TINT_PLAIN);
 	r = r ?: sheet_printf(t, TINT_PLAIN, "%" JSON_INTEGER_FORMAT, pods);
 	r = r
 		    ?: sheet_printf(t, running_tint(kind, pods, running), "%" JSON_INTEGER_FORMAT,
@@ -88,52 +78,33 @@ static int put_workload(struct sheet *t, const json_t *w)
 	r = r
 		    ?: sheet_printf(t, TINT_PLAIN, "%" JSON_INTEGER_FORMAT,
 				    json_integer_value(json_object_get(w, "containers")));
-	return r ?: sheet_put(t, text_of(w, "uid"), TINT_DIM);
-}
-
-static int on_workload(void *ctx, const json_t *w)
-{
-	struct listing *l = ctx;
-
-	l->n++;
-	return l->json ? pages_print_line(NULL, w) : put_workload(l->table, w);
+	return r ?: sheet_put(t, json_in_member(w, "uid"), TINT_DIM);
 }
 
 static int make_target(const struct workloads_config *c, struct buf *target)
 {
 	int r = buf_append_str(target, STR("/api/v1/workloads"));
 
-	r = r ?: c->ns ? ask_param(target, "namespace", c->ns) : 0;
-	r = r ?: c->workload ? ask_param(target, "workload", c->workload) : 0;
-	r = r ?: c->kind ? ask_param(target, "kind", c->kind) : 0;
-	return r ?: c->node ? ask_param(target, "node", c->node) : 0;
+	r = r ?: ask_param(target, "namespace", c->ns);
+	r = r ?: ask_param(target, "workload", c->workload);
+	r = r ?: ask_param(target, "kind", c->kind);
+	return r ?: ask_param(target, "node", c->node);
 }
 
 static int show(const struct workloads_config *c)
 {
 	_buf_ struct buf target = {.max = TARGET_MAX};
-	_sheet_ struct sheet *t = NULL;
-	struct listing l = {.json = c->output == OUTPUT_JSON};
-	struct pages p = {.command = "kindred workloads",
-			  .where = &c->where,
-			  .member = "workloads",
-			  .each = on_workload,
-			  .ctx = &l};
-	int code;
+	int r = make_target(c, &target);
+	const struct listing l = {.command = "kindred workloads",
+				  .where = &c->where,
+				  .target = buf_str(&target),
+				  .member = "workloads",
+				  .one = "workload",
+				  .columns = columns,
+				  .n_columns = ARRAY_SIZE(columns),
+				  .put = put_workload};
 
-	if (make_target(c, &target) < 0 || sheet_new(columns, ARRAY_SIZE(columns), &t) < 0) {
-		fprintf(stderr, "kindred workloads: the question is too long\n");
-		return EXIT_USAGE;
-	}
-	l.table = t;
-	p.target = buf_str(&target);
-	code = pages_read(&p);
-	if (code != EXIT_OK || l.n == 0) {
-		if (code == EXIT_OK)
-			fprintf(stderr, "kindred workloads: the agent knows no such workload\n");
-		return code == EXIT_OK ? EXIT_FAILED : code;
-	}
-	return l.json ? EXIT_OK : output_table("kindred workloads", t, (enum output)c->output, 0);
+	return r < 0 ? ask_cannot(l.command, r) : listing_show(&l, (enum output)c->output);
 }
 
 int cmd_workloads(int argc, char **argv)

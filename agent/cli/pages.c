@@ -1,5 +1,6 @@
 #include "cli/pages.h"
 
+#include "base/json_in.h"
 #include "base/mem.h"
 #include "cli/cmd_help.h"
 
@@ -30,16 +31,17 @@ static int take_page(const struct pages *p, json_t *page, struct buf *token)
 static int read_page(const struct pages *p, struct buf *token)
 {
 	_buf_ struct buf target = {.max = TARGET_MAX};
-	json_t *page = NULL;
+	_json_ json_t *page = NULL;
 	int r = buf_append_str(&target, p->target), code;
 
 	r = r ?: ask_param(&target, "limit", LIMIT);
-	r = r ?: token->n > 1 ? ask_param(&target, "continue", buf_str(token).p) : 0;
-	code = r < 0 ? EXIT_FAILED : ask_json(p->command, p->where, buf_str(&target), &page);
+	r = r ?: ask_param(&target, "continue", token->n > 1 ? buf_str(token).p : NULL);
+	if (r < 0)
+		return ask_cannot(p->command, r);
+	code = ask_json(p->command, p->where, buf_str(&target), &page);
 	if (code != EXIT_OK)
 		return code;
 	r = take_page(p, page, token);
-	json_decref(page);
 	if (r < 0)
 		fprintf(stderr, "%s: the answer cannot be read: %s\n", p->command, strerror(-r));
 	return r < 0 ? EXIT_FAILED : EXIT_OK;
@@ -54,10 +56,4 @@ int pages_read(const struct pages *p)
 		code = read_page(p, &token);
 	while (code == EXIT_OK && token.n > 1);
 	return code;
-}
-
-int pages_print_line(void *ctx, const json_t *o)
-{
-	(void)ctx;
-	return json_dumpf(o, stdout, JSON_COMPACT) < 0 || putchar('\n') == EOF ? -EIO : 0;
 }

@@ -20,5 +20,3 @@ struct pages {
 
 /* The exit code, as ask_begin. */
 int pages_read(const struct pages *p);
-/* An object as a line of JSON on standard output: an `each`. */
-int pages_print_line(void *ctx, const json_t *o);

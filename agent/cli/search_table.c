@@ -1,5 +1,6 @@
 #include "cli/search_table.h"
 
+#include "base/json_in.h"
 #include "base/mem.h"
 #include "cli/text.h"
 #include "sink/sqlite/words.h"
@@ -21,12 +22,12 @@ struct columns {
 
 static int name_of(const json_t *hit, struct buf *out)
 {
-	struct str ns = text_of(hit, "namespace");
+	struct str ns = json_in_member(hit, "namespace");
 	int r = buf_append_str(out, ns);
 
 	if (r == 0 && ns.n)
 		r = buf_append_str(out, STR("/"));
-	return r < 0 ? r : buf_append_str(out, text_of(hit, "name"));
+	return r < 0 ? r : buf_append_str(out, json_in_member(hit, "name"));
 }
 
 /* ---- words ----------------------------------------------------------------------------------- */
@@ -105,7 +106,7 @@ static int put_text(const json_t *hit, const struct columns *c, const struct sea
 		    struct buf *out)
 {
 	_buf_ struct buf line = {.max = 65536};
-	struct str text = text_of(hit, "text");
+	struct str text = json_in_member(hit, "text");
 	struct str from = look->wide ? text : best_stretch(look->question, text, c->text);
 	bool cut = from.p != text.p;
 	int r = cut ? buf_append_str(&line, STR("\xe2\x80\xa6 ")) : 0;
@@ -124,7 +125,7 @@ static int put_hit(const json_t *hit, const struct columns *c, const struct sear
 	r = r < 0 ? r
 		  : buf_printf(out, "%*.3f  ", SCORE,
 			       json_number_value(json_object_get(hit, "score")));
-	r = r < 0 ? r : text_put(out, text_of(hit, "kind"), c->kind, c->kind + GAP);
+	r = r < 0 ? r : text_put(out, json_in_member(hit, "kind"), c->kind, c->kind + GAP);
 	r = r < 0 ? r : text_put(out, buf_str(&name), c->name, c->name + GAP);
 	return r < 0 ? r : put_text(hit, c, look, out);
 }
@@ -143,7 +144,8 @@ static int measure(const json_t *hits, unsigned width, struct columns *ret)
 
 		if (!json_is_object(hit) || name_of(hit, &name) < 0)
 			return -EBADMSG;
-		c.kind = MAX(c.kind, (unsigned)MIN(text_of(hit, "kind").n, (size_t)KIND_MAX));
+		c.kind =
+			MAX(c.kind, (unsigned)MIN(json_in_member(hit, "kind").n, (size_t)KIND_MAX));
 		c.name = MAX(c.name, (unsigned)MIN(name.n, (size_t)NAME_MAX));
 	}
 	taken = SCORE + c.kind + c.name + 3 * GAP;

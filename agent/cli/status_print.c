@@ -1,5 +1,6 @@
 #include "cli/status_print.h"
 
+#include "base/json_in.h"
 #include "base/json_out.h"
 #include "base/mem.h"
 #include "cli/prom_read.h"
@@ -118,8 +119,8 @@ static int put_conditions(struct printing *p)
 		const bool ok = json_is_true(json_object_get(c, "ok"));
 
 		r = r ?: sheet_put(t, ok ? STR("ok") : STR("FAILS"), ok ? TINT_GOOD : TINT_BAD);
-		r = r ?: sheet_put(t, text_of(c, "name"), TINT_PLAIN);
-		r = r ?: sheet_put(t, text_of(c, "message"), TINT_PLAIN);
+		r = r ?: sheet_put(t, json_in_member(c, "name"), TINT_PLAIN);
+		r = r ?: sheet_put(t, json_in_member(c, "message"), TINT_PLAIN);
 	}
 	r = r ?: buf_append_str(p->out, STR("\n"));
 	return r ?: sheet_print(t, p->look, SIZE_MAX, p->out);
@@ -150,9 +151,9 @@ static int put_advice(struct printing *p)
 	{
 		if (!json_is_true(json_object_get(c, "ok")))
 			r = r
-				    ?: put_line(p, "WHAT TO DO", text_of(c, "name"),
-						status_advice(text_of(c, "name"),
-							      text_of(c, "message")));
+				    ?: put_line(p, "WHAT TO DO", json_in_member(c, "name"),
+						status_advice(json_in_member(c, "name"),
+							      json_in_member(c, "message")));
 	}
 	return r;
 }
@@ -235,12 +236,13 @@ static void put_json_conditions(const struct status *s, struct json_out *j)
 		const bool ok = json_is_true(json_object_get(c, "ok"));
 
 		json_open(j, NULL, '{');
-		json_text(j, "name", text_of(c, "name"));
+		json_text(j, "name", json_in_member(c, "name"));
 		json_bool(j, "ok", ok);
-		json_text(j, "message", text_of(c, "message"));
+		json_text(j, "message", json_in_member(c, "message"));
 		if (!ok)
 			json_text(j, "advice",
-				  str_of(status_advice(text_of(c, "name"), text_of(c, "message"))));
+				  str_of(status_advice(json_in_member(c, "name"),
+						       json_in_member(c, "message"))));
 		json_close(j, '{');
 	}
 	json_close(j, '[');

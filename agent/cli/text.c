@@ -71,10 +71,3 @@ const char *text_span(uint64_t seconds, char ret[TEXT_FIGURE_MAX])
 		(void)snprintf(ret, TEXT_FIGURE_MAX, "%llu s", s);
 	return ret;
 }
-
-struct str text_of(const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-
-	return str_make(json_string_value(v), json_string_length(v));
-}

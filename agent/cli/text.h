@@ -7,7 +7,6 @@
 #include "base/buf.h"
 #include "base/clock.h"
 
-#include <jansson.h>
 #include <stdint.h>
 
 /* Control characters and bytes that are no UTF-8 become '?'. At most `most` characters (0: all),
@@ -21,6 +20,3 @@ size_t text_count(struct str s);
 const char *text_bytes(uint64_t n, char ret[TEXT_FIGURE_MAX]);
 /* "42 s", "7 min", "3 h 12 min", "4 d 3 h" */
 const char *text_span(uint64_t seconds, char ret[TEXT_FIGURE_MAX]);
-
-/* A text of an object; empty when there is none. Borrowed. */
-struct str text_of(const json_t *o, const char *key);
