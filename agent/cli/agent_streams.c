@@ -7,7 +7,7 @@
 #include "base/rng.h"
 #include "serve/ready.h"
 #include "sink/metrics/prom.h"
-#include "sink/relay_loop.h"
+#include "sink/loop.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -21,10 +21,10 @@
 struct stream {
 	const char *spec;
 	struct graph_backend *backend;
-	struct graph *graph;	 /* NULL: events */
-	struct relay_loop *loop; /* of a graph */
-	struct events *events;	 /* NULL: a graph */
-	bool failing;		 /* as told last */
+	struct graph *graph;	/* NULL: events */
+	struct sink_loop *loop; /* of a graph */
+	struct events *events;	/* NULL: a graph */
+	bool failing;		/* as told last */
 };
 
 struct agent_streams {
@@ -91,7 +91,7 @@ static nsec_t run_graph(void *ctx, nsec_t now, nsec_t wall)
 
 static void on_wake(void *ctx)
 {
-	relay_loop_wake(((struct stream *)ctx)->loop);
+	sink_loop_wake(((struct stream *)ctx)->loop);
 }
 
 static nsec_t now_of(void *ctx)
@@ -161,7 +161,7 @@ static int make_graph(struct agent_streams *s, const char *spec)
 
 	o.backend = t->backend;
 	if (r == 0)
-		r = relay_loop_new(s->o.base, run_graph, t, &t->loop);
+		r = sink_loop_new(s->o.base, run_graph, t, &t->loop);
 	if (r == 0)
 		r = graph_new(&o, &t->graph);
 	if (r == 0)
@@ -268,7 +268,7 @@ void agent_streams_free(struct agent_streams **sp)
 		graph_free(&s->v[i].graph);
 		graph_backend_free(&s->v[i].backend);
 		events_free(&s->v[i].events);
-		relay_loop_free(&s->v[i].loop);
+		sink_loop_free(&s->v[i].loop);
 	}
 	capabilities_free(&s->capabilities);
 	sink_filter_done(&s->graph_filter);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "sink/loop.h"
 #include "sink/vector/services.h"
 #include "sink/vector/sync_ledger.h"
 
@@ -16,7 +17,6 @@
 
 #define TARGETS_MAX 9 /* --vector's eight and --rest-endpoint */
 #define EXTRA_MAX   16
-#define WAIT_MAX    (60 * NSEC_PER_SEC) /* a timer is never set for longer; it just looks again */
 
 struct target {
 	struct agent_vector *owner;
@@ -24,7 +24,7 @@ struct target {
 	struct backend *backend;
 	struct sync_book *book;
 	struct sync *sync;
-	struct event *timer;
+	struct sink_loop *loop;
 	char collection[128], template_[64];
 };
 
@@ -66,25 +66,19 @@ static void check_stopped(struct agent_vector *v)
 	end_stop(v);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *ctx)
+static nsec_t run_target(void *ctx, nsec_t now, nsec_t wall)
 {
 	struct target *t = ctx;
-	nsec_t now = clock_mono();
-	nsec_t next = sync_run(t->sync, now);
-	struct timeval tv = clock_timeval(MIN(next > now ? next - now : 0, (nsec_t)WAIT_MAX));
+	const nsec_t next = sync_run(t->sync, now);
 
-	(void)fd;
-	(void)what;
-	(void)evtimer_add(t->timer, &tv);
+	(void)wall;
 	check_stopped(t->owner);
+	return next;
 }
 
 static void on_wake(void *ctx)
 {
-	struct target *t = ctx;
-
-	if (t->timer)
-		event_active(t->timer, EV_TIMEOUT, 0);
+	sink_loop_wake(((struct target *)ctx)->loop);
 }
 
 static void on_told(void *ctx, const char *words)
@@ -255,17 +249,14 @@ static int make_sync(struct agent_vector *v, struct target *t)
 			      .told = on_told,
 			      .ctx = t};
 	_buf_ struct buf error = {.max = 1024};
-	int r;
+	int r = sink_loop_new(v->o.base, run_target, t, &t->loop);
 
 	put_pace(c, &o);
 	if (t->book)
 		o.ledger = sync_book_ledger(t->book);
-	r = sync_new(&o, &t->sync, &error);
+	r = r < 0 ? r : sync_new(&o, &t->sync, &error);
 	if (r < 0)
 		return complain(t->backend->name, r, &error);
-	t->timer = evtimer_new(v->o.base, on_timer, t);
-	if (!t->timer)
-		return -ENOMEM;
 	on_wake(t);
 	return 0;
 }
@@ -414,8 +405,7 @@ static void target_done(struct target *t)
 		t->embedder->ops->free(t->embedder);
 	if (t->asker)
 		t->asker->ops->free(t->asker);
-	if (t->timer)
-		event_free(t->timer);
+	sink_loop_free(&t->loop);
 }
 
 void agent_vector_free(struct agent_vector **vp)

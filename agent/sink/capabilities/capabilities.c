@@ -4,7 +4,7 @@
 #include "base/backoff.h"
 #include "base/json_out.h"
 #include "base/mem.h"
-#include "sink/relay_loop.h"
+#include "sink/loop.h"
 #include "sink/vector/service_http.h"
 
 #include <errno.h>
@@ -33,7 +33,7 @@ struct capabilities {
 	struct store *store;
 	struct store_cursor *cursor;
 	struct service *service;
-	struct relay_loop *loop;
+	struct sink_loop *loop;
 	struct name *v;
 	uint32_t n, cap;
 	nsec_t debounce, changed; /* when the last new name came */
@@ -177,7 +177,7 @@ static void on_answer(void *ctx, const struct service_answer *a)
 				       ? backoff_next(&c->backoff, &c->rng, now, a->end.retry_after)
 				       : REFUSED_WAIT);
 	}
-	relay_loop_wake(c->loop);
+	sink_loop_wake(c->loop);
 }
 
 /* A list of the names in one state, if there are any; at most `max`. Returns how many. */
@@ -254,7 +254,7 @@ static nsec_t run(void *ctx, nsec_t now, nsec_t wall)
 
 static void on_changed(void *ctx)
 {
-	relay_loop_wake(((struct capabilities *)ctx)->loop);
+	sink_loop_wake(((struct capabilities *)ctx)->loop);
 }
 
 static void on_lost(void *ctx, store_id id)
@@ -278,11 +278,11 @@ static int init(struct capabilities *c, const struct capabilities_opts *o, struc
 	int r = service_new(&s, &c->service, ret_error);
 
 	if (r == 0)
-		r = relay_loop_new(o->base, run, c, &c->loop);
+		r = sink_loop_new(o->base, run, c, &c->loop);
 	if (r == 0)
 		r = store_cursor_add(o->store, &cursor, &c->cursor);
 	if (r == 0)
-		relay_loop_wake(c->loop);
+		sink_loop_wake(c->loop);
 	return r;
 }
 
@@ -309,7 +309,7 @@ int capabilities_new(const struct capabilities_opts *o, struct capabilities **re
 void capabilities_tune(struct capabilities *c, nsec_t debounce)
 {
 	c->debounce = debounce;
-	relay_loop_wake(c->loop);
+	sink_loop_wake(c->loop);
 }
 
 void capabilities_free(struct capabilities **cp)
@@ -319,7 +319,7 @@ void capabilities_free(struct capabilities **cp)
 	if (!c)
 		return;
 	service_free(&c->service);
-	relay_loop_free(&c->loop);
+	sink_loop_free(&c->loop);
 	if (c->cursor)
 		store_cursor_remove(c->store, &c->cursor);
 	for (uint32_t i = 0; i < c->n; i++)

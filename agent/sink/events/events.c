@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "sink/events/message.h"
 #include "sink/jsonl/out.h"
-#include "sink/relay_loop.h"
+#include "sink/loop.h"
 #include "sink/vector/service_http.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@
 
 struct events {
 	struct relay *relay;
-	struct relay_loop *loop;
+	struct sink_loop *loop;
 	char *cluster;
 
 	struct out *out; /* lines, or */
@@ -141,7 +141,7 @@ static nsec_t run(void *ctx, nsec_t now, nsec_t wall)
 
 static void wake(void *ctx)
 {
-	relay_loop_wake(((struct events *)ctx)->loop);
+	sink_loop_wake(((struct events *)ctx)->loop);
 }
 
 static int open_lines(struct events *e, const struct events_opts *o, struct str file,
@@ -194,12 +194,12 @@ static int start(struct events *e, const struct events_opts *o)
 			       .ops = &ops,
 			       .wake = wake,
 			       .ctx = e};
-	int e_no = relay_loop_new(o->base, run, e, &e->loop);
+	int e_no = sink_loop_new(o->base, run, e, &e->loop);
 
 	if (e_no == 0)
 		e_no = relay_new(&r, &e->relay);
 	if (e_no == 0)
-		relay_loop_wake(e->loop);
+		sink_loop_wake(e->loop);
 	return e_no;
 }
 
@@ -234,7 +234,7 @@ void events_free(struct events **ep)
 		return;
 	service_free(&e->service);
 	relay_free(&e->relay);
-	relay_loop_free(&e->loop);
+	sink_loop_free(&e->loop);
 	if (e->turn)
 		event_free(e->turn);
 	if (e->out)

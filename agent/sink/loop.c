@@ -1,4 +1,4 @@
-#include "sink/relay_loop.h"
+#include "sink/loop.h"
 
 #include "base/mem.h"
 
@@ -8,13 +8,13 @@
 
 #define LONGEST (60 * NSEC_PER_SEC) /* between two looks */
 
-struct relay_loop {
+struct sink_loop {
 	struct event *timer;
 	nsec_t (*run)(void *ctx, nsec_t now, nsec_t wall);
 	void *ctx;
 };
 
-static void arm(struct relay_loop *l, nsec_t wait)
+static void arm(struct sink_loop *l, nsec_t wait)
 {
 	const struct timeval t = clock_timeval(wait);
 
@@ -23,7 +23,7 @@ static void arm(struct relay_loop *l, nsec_t wait)
 
 static void on_timer(evutil_socket_t fd, short what, void *ctx)
 {
-	struct relay_loop *l = ctx;
+	struct sink_loop *l = ctx;
 	nsec_t now = clock_mono(), next = l->run(l->ctx, now, clock_wall());
 
 	(void)fd;
@@ -33,10 +33,10 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 		arm(l, next <= now ? 0 : MIN(next - now, LONGEST));
 }
 
-int relay_loop_new(struct event_base *base, nsec_t (*run)(void *ctx, nsec_t now, nsec_t wall),
-		   void *ctx, struct relay_loop **ret)
+int sink_loop_new(struct event_base *base, nsec_t (*run)(void *ctx, nsec_t now, nsec_t wall),
+		  void *ctx, struct sink_loop **ret)
 {
-	struct relay_loop *l = calloc(1, sizeof(*l));
+	struct sink_loop *l = calloc(1, sizeof(*l));
 
 	if (!l)
 		return -ENOMEM;
@@ -51,7 +51,7 @@ int relay_loop_new(struct event_base *base, nsec_t (*run)(void *ctx, nsec_t now,
 	return 0;
 }
 
-void relay_loop_free(struct relay_loop **l)
+void sink_loop_free(struct sink_loop **l)
 {
 	if (!*l)
 		return;
@@ -60,7 +60,7 @@ void relay_loop_free(struct relay_loop **l)
 	*l = NULL;
 }
 
-void relay_loop_wake(struct relay_loop *l)
+void sink_loop_wake(struct sink_loop *l)
 {
 	arm(l, 0);
 }
