@@ -206,16 +206,52 @@ static enum look leave_out(struct relay *f, store_id id, bool dead)
 	return LOOK_NOTHING;
 }
 
+/* Whether the item has anything to say of the object, and what. */
+static bool decide(const struct relay *f, const struct store_view *v,
+		   const struct store_kind_view *k, const struct mark *before,
+		   struct relay_item *item, struct mark *ret)
+{
+	if (v->dead || !wanted(f, v, k, item->object)) {
+		item->action = RELAY_DELETED;
+		return v->dead || before->told;
+	}
+	ret->restarts = restarts_of(item->object);
+	ret->told = true;
+	item->action =
+		before->told && ret->restarts > before->restarts ? RELAY_RESTARTED : RELAY_APPLIED;
+	return true;
+}
+
+static enum look make_item(struct relay *f, struct relay_item *item, const struct mark *before,
+			   struct entry *e)
+{
+	uint64_t hash = 0;
+	int r = f->o.ops->make(f->o.ctx, &f->arena, item, &hash);
+
+	if (r == -ENOMEM)
+		return LOOK_FULL;
+	if (r < 0) {
+		f->left_out++;
+		return leave_out(f, e->id, e->dead);
+	}
+	if (item->action == RELAY_APPLIED && hash && before->told && hash == before->hash) {
+		f->unchanged++;
+		return LOOK_NOTHING;
+	}
+	e->mark.hash = item->action == RELAY_DELETED ? 0 : hash;
+	f->n++;
+	return LOOK_TAKEN;
+}
+
 /* What is to be told of this object, if anything, becomes the batch's next item. */
 static enum look look_at(struct relay *f, store_id id, nsec_t now, nsec_t wall)
 {
 	struct relay_item *item = &f->items[f->n];
 	struct entry *e = &f->entries[f->n];
-	struct mark before = mark_of(f, id);
+	const struct mark before = mark_of(f, id);
 	struct store_kind_view k;
 	struct tree *object = NULL;
 	struct store_view v;
-	uint64_t hash = 0;
 	int r;
 
 	if (!store_get(f->o.store, id, &v) || !store_kind_get(f->o.store, v.kind, &k))
@@ -236,33 +272,10 @@ static enum look look_at(struct relay *f, store_id id, nsec_t now, nsec_t wall)
 	}
 	item->object = r == 0 ? object : NULL;
 	item->time = wall;
-	item->action = RELAY_APPLIED;
 	if (!store_get(f->o.store, id, &v)) /* as views go, after a fetch */
 		return LOOK_NOTHING;
-	if (v.dead || !wanted(f, &v, &k, item->object)) {
-		if (!v.dead && !before.told)
-			return LOOK_NOTHING;
-		item->action = RELAY_DELETED;
-	} else {
-		e->mark.restarts = restarts_of(item->object);
-		e->mark.told = true;
-		if (before.told && e->mark.restarts > before.restarts)
-			item->action = RELAY_RESTARTED;
-	}
-	r = f->o.ops->make(f->o.ctx, &f->arena, item, &hash);
-	if (r == -ENOMEM)
-		return LOOK_FULL;
-	if (r < 0) {
-		f->left_out++;
-		return leave_out(f, id, v.dead);
-	}
-	if (item->action == RELAY_APPLIED && hash && before.told && hash == before.hash) {
-		f->unchanged++;
-		return LOOK_NOTHING;
-	}
-	e->mark.hash = item->action == RELAY_DELETED ? 0 : hash;
-	f->n++;
-	return LOOK_TAKEN;
+	return decide(f, &v, &k, &before, item, &e->mark) ? make_item(f, item, &before, e)
+							  : LOOK_NOTHING;
 }
 
 /* An object that fills an empty batch over is none that can be told. */

@@ -392,20 +392,6 @@ static struct str split_database(struct str *url)
 	return database.n ? database : STR(DEFAULT_PATH);
 }
 
-/* Two databases of one server are two backends to the ledger. */
-static int name_database(struct chroma *c)
-{
-	char *name;
-
-	if (asprintf(&name, "chroma:%s" ROOT "%s/%s", service_url(c->r.s), c->database,
-		     c->r.collection) < 0)
-		return -ENOMEM;
-	free(c->r.name);
-	c->r.name = name;
-	c->r.b.name = name;
-	return 0;
-}
-
 int backend_chroma_new(const struct backend_opts *o, struct str rest, struct backend **ret,
 		       struct buf *ret_error)
 {
@@ -418,8 +404,9 @@ int backend_chroma_new(const struct backend_opts *o, struct str rest, struct bac
 	c->database = str_dup(database);
 	r = c->database ? rest_init(&c->r, o, "chroma", rest, MAX_REQUEST, &ops, ret_error)
 			: -ENOMEM;
-	if (r == 0 && !str_eq(database, STR(DEFAULT_PATH)))
-		r = name_database(c);
+	if (r == 0 && !str_eq(database, STR(DEFAULT_PATH))) /* two of one server are two backends */
+		r = rest_name(&c->r, "chroma:%s" ROOT "%s/%s", service_url(c->r.s), c->database,
+			      c->r.collection);
 	if (r < 0)
 		chroma_free(&c->r.b);
 	else

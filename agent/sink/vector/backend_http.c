@@ -209,19 +209,6 @@ static int make_origin(struct receiver *h, const struct backend_opts *o, struct 
 	return service_new(&so, &h->origin, ret_error);
 }
 
-/* There are no collections. */
-static int name_url(struct receiver *h)
-{
-	char *name;
-
-	if (asprintf(&name, "http:%s", service_url(h->r.s)) < 0)
-		return -ENOMEM;
-	free(h->r.name);
-	h->r.name = name;
-	h->r.b.name = name;
-	return 0;
-}
-
 int backend_http_new(const struct backend_opts *o, struct str rest, struct backend **ret,
 		     struct buf *ret_error)
 {
@@ -234,7 +221,7 @@ int backend_http_new(const struct backend_opts *o, struct str rest, struct backe
 	if (r == 0)
 		r = make_origin(h, o, rest, ret_error);
 	if (r == 0)
-		r = name_url(h);
+		r = rest_name(&h->r, "http:%s", service_url(h->r.s)); /* without collections */
 	h->r.b.own_vectors = true;
 	if (r < 0)
 		receiver_free(&h->r.b);

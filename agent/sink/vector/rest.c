@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -137,7 +138,24 @@ void rest_cancel(struct backend *b)
 	service_cancel(((struct rest *)b)->s);
 }
 
-static int copies(struct rest *r, const struct backend_opts *o, const char *kind)
+int rest_name(struct rest *r, const char *fmt, ...)
+{
+	va_list ap;
+	char *name;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&name, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return -ENOMEM;
+	free(r->name);
+	r->name = name;
+	r->b.name = name;
+	return 0;
+}
+
+static int copies(struct rest *r, const struct backend_opts *o)
 {
 	r->collection = str_dup(o->collection);
 	r->model = str_dup(o->model);
@@ -146,10 +164,6 @@ static int copies(struct rest *r, const struct backend_opts *o, const char *kind
 	if (!r->collection || !r->model || !r->template_ || !r->cluster)
 		return -ENOMEM;
 	r->origin = (struct doc_origin){str_of(r->model), str_of(r->template_)};
-	if (asprintf(&r->name, "%s:%s/%s", kind, service_url(r->s), r->collection) < 0) {
-		r->name = NULL;
-		return -ENOMEM;
-	}
 	return 0;
 }
 
@@ -166,16 +180,15 @@ int rest_init(struct rest *r, const struct backend_opts *o, const char *kind, st
 	};
 	int e = service_new(&so, &r->s, ret_error);
 
-	if (e == 0)
-		e = copies(r, o, kind);
 	r->b = (struct backend){
 		.ops = ops,
-		.name = r->name,
 		.dim = o->dim,
 		.max_batch = services_batch(o->batch, BACKEND_BATCH, BACKEND_MAX_BATCH),
 		.max_body = max_request,
 	};
-	return e;
+	if (e == 0)
+		e = copies(r, o);
+	return e < 0 ? e : rest_name(r, "%s:%s/%s", kind, service_url(r->s), r->collection);
 }
 
 void rest_done(struct rest *r)

@@ -27,6 +27,8 @@ struct rest {
 int rest_init(struct rest *r, const struct backend_opts *o, const char *kind, struct str url,
 	      size_t max_request, const struct backend_ops *ops, struct buf *ret_error);
 void rest_done(struct rest *r);
+/* Another name than KIND:URL/COLLECTION: 0 or -ENOMEM. */
+int rest_name(struct rest *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void rest_cancel(struct backend *b);
 
 /* Of an operation: -EBUSY, -EMSGSIZE (over max_batch), or 0 and its end is told to `done`. */
