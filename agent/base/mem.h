@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -28,6 +29,10 @@
 /* To be called first in main: large arrays that were outgrown go back to the system, instead of
  * leaving holes (glibc else raises its limit for mmap with each one that is freed). */
 void mem_setup(void);
+
+/* A table that lies beside ids: `array` (the address of the pointer to it) of `*n` elements gets
+ * `want`, the new ones zero; it never shrinks. 0 or -ENOMEM. */
+int mem_reach(void *array, uint32_t *n, size_t size, uint32_t want);
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 /* Each argument is evaluated once; the counter keeps nested uses apart. */

@@ -131,21 +131,14 @@ static struct mark mark_of(const struct relay *f, store_id id)
 static void set_mark(struct relay *f, store_id id, struct mark m)
 {
 	uint32_t n = f->n_marks ? f->n_marks : 1024;
-	struct mark *grown;
 
-	if (id >= f->n_marks) {
-		if (id >= MAX_MARKS)
-			return;
-		while (n <= id)
-			n *= 2;
-		grown = realloc(f->marks, n * sizeof(*grown));
-		if (!grown)
-			return; /* told once more than needed */
-		memset(grown + f->n_marks, 0, (n - f->n_marks) * sizeof(*grown));
-		f->marks = grown;
-		f->n_marks = n;
-	}
-	f->marks[id] = m;
+	if (id >= MAX_MARKS)
+		return;
+	while (n <= id)
+		n *= 2;
+	if (mem_reach(&f->marks, &f->n_marks, sizeof(m), n) ==
+	    0) /* else told once more than needed */
+		f->marks[id] = m;
 }
 
 /* ---- the batch ---- */

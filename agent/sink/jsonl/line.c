@@ -1,12 +1,11 @@
 #include "sink/jsonl/line.h"
 
 #include "base/json_out.h"
+#include "base/mem.h"
 #include "flow_abi.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define TOLD_END (1ULL << 63) /* of a mark: the end was told, too */
 
@@ -180,18 +179,9 @@ unsigned line_events(const struct line_marks *m, const struct flow_view *v, enum
 
 int line_marks_fit(struct line_marks *m, flow_id id)
 {
-	uint32_t n = MAX(id + 1, m->n + m->n / 2);
-	uint64_t *p;
-
 	if (id < m->n)
 		return 0;
-	p = realloc(m->serial, (size_t)n * sizeof(*p));
-	if (!p)
-		return -ENOMEM;
-	memset(p + m->n, 0, (size_t)(n - m->n) * sizeof(*p));
-	m->serial = p;
-	m->n = n;
-	return 0;
+	return mem_reach(&m->serial, &m->n, sizeof(*m->serial), MAX(id + 1, m->n + m->n / 2));
 }
 
 void line_mark(struct line_marks *m, const struct flow_view *v)

@@ -3,7 +3,6 @@
 #include "base/mem.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 void seen_done(struct seen_table *t)
 {
@@ -13,16 +12,9 @@ void seen_done(struct seen_table *t)
 
 struct seen *seen_get(struct seen_table *t, const struct flow_view *v)
 {
-	if (v->id >= t->n) {
-		uint32_t n = MAX(v->id + 1, t->n + t->n / 2);
-		struct seen *p = realloc(t->v, (size_t)n * sizeof(*p));
-
-		if (!p)
-			return NULL;
-		memset(p + t->n, 0, (size_t)(n - t->n) * sizeof(*p));
-		t->v = p;
-		t->n = n;
-	}
+	if (v->id >= t->n &&
+	    mem_reach(&t->v, &t->n, sizeof(*t->v), MAX(v->id + 1, t->n + t->n / 2)) < 0)
+		return NULL;
 	if (t->v[v->id].mark != v->serial + 1)
 		t->v[v->id] = (struct seen){.mark = v->serial + 1};
 	return &t->v[v->id];

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 void told_list_done(struct told_list *l)
 {
@@ -15,17 +14,10 @@ void told_list_done(struct told_list *l)
 
 static struct told *told_at(struct told_list *l, uint32_t id)
 {
-	const uint32_t n = MAX(id + 1, l->n + l->n / 4 + 64);
-	struct told *grown;
+	const uint32_t more = MAX(id + 1, l->n + l->n / 4 + 64);
 
-	if (id < l->n)
-		return &l->v[id];
-	grown = realloc(l->v, n * sizeof(*grown));
-	if (!grown)
+	if (id >= l->n && mem_reach(&l->v, &l->n, sizeof(*l->v), more) < 0)
 		return NULL;
-	memset(grown + l->n, 0, (n - l->n) * sizeof(*grown));
-	l->v = grown;
-	l->n = n;
 	return &l->v[id];
 }
 

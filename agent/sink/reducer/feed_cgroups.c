@@ -9,31 +9,18 @@
 
 #include "base/mem.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #define DEPTH	   64 /* directories above one another; what is higher up is left out */
 #define WALK_SLICE 512
 #define WIRE_NAME  256 /* cgroup_create.name */
-#define FIRST	   64
 
 static int reach(struct feed *f, cgroup_ix ix)
 {
-	struct feed_cgroup *m;
-	uint32_t n;
-
 	if (ix < f->n_cgroups)
 		return 0;
-	n = MAX(flows_cgroup_indexes(f->flows), ix) + 1;
-	n = MAX(n + n / 8, (uint32_t)FIRST);
-	m = realloc(f->cgroups, n * sizeof(*m));
-	if (!m)
-		return -ENOMEM;
-	memset(m + f->n_cgroups, 0, (n - f->n_cgroups) * sizeof(*m));
-	f->cgroups = m;
-	f->n_cgroups = n;
-	return 0;
+	return mem_reach(&f->cgroups, &f->n_cgroups, sizeof(*f->cgroups),
+			 session_room(MAX(flows_cgroup_indexes(f->flows), ix)));
 }
 
 /* Told in this connection, whatever was there then. */

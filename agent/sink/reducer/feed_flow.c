@@ -7,28 +7,14 @@
 #include "base/mem.h"
 #include "sink/reducer/state.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
-#define MARKS_FIRST   64
 #define ORPHANS_SLICE 4096 /* marks looked at in one run */
 
 static int marks_reach(struct feed *f, flow_id id)
 {
-	struct feed_flow *m;
-	uint32_t n;
-
 	if (id < f->n_marks)
 		return 0;
-	n = MAX(flows_ids(f->flows), id) + 1;
-	n = MAX(n + n / 8, (uint32_t)MARKS_FIRST);
-	m = realloc(f->marks, n * sizeof(*m));
-	if (!m)
-		return -ENOMEM;
-	memset(m + f->n_marks, 0, (n - f->n_marks) * sizeof(*m));
-	f->marks = m;
-	f->n_marks = n;
-	return 0;
+	return mem_reach(&f->marks, &f->n_marks, sizeof(*f->marks),
+			 session_room(MAX(flows_ids(f->flows), id)));
 }
 
 /* This connection's flags of the flow; begins them anew for a new one. */

@@ -7,27 +7,14 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
-
-#define MARKS_FIRST 64
 
 /* Pods that exist have a mark; the array follows the ids. */
 static int marks_reach(struct session *s, pod_id id)
 {
-	uint32_t n;
-	struct mark *m;
-
 	if (id < s->n_marks)
 		return 0;
-	n = MAX(inventory_pod_ids(s->inv), id) + 1;
-	n = MAX(n + n / 8, (uint32_t)MARKS_FIRST);
-	m = realloc(s->marks, n * sizeof(*m));
-	if (!m)
-		return -ENOMEM;
-	memset(m + s->n_marks, 0, (n - s->n_marks) * sizeof(*m));
-	s->marks = m;
-	s->n_marks = n;
-	return 0;
+	return mem_reach(&s->marks, &s->n_marks, sizeof(*s->marks),
+			 session_room(MAX(inventory_pod_ids(s->inv), id)));
 }
 
 static bool told_now(const struct session *s, const struct mark *m)

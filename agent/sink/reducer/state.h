@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/hash.h"
+#include "base/mem.h"
 #include "proto/batch.h"
 #include "sink/reducer/announce.h"
 #include "sink/reducer/identity.h"
@@ -59,6 +60,12 @@ struct session {
 
 	struct session_counters count;
 };
+
+/* Elements of a table beside ids up to `last`, with some for those to come. */
+static inline uint32_t session_room(uint32_t last)
+{
+	return MAX(last + 1 + (last + 1) / 8, 64U);
+}
 
 /* Adds one message to the batch: 0, -EAGAIN (the out buffer is full, nothing was added) or
  * -ENOMEM. */
