@@ -9,17 +9,16 @@ function wordsOf(c) {
 	return parts.join(", ");
 }
 
-/* One line of a list; lines are kept, so that nobody's focus is lost. */
 function fillList(list, edges, end) {
 	edges.sort((a, b) => b.counts.failures - a.counts.failures || b.counts.sent + b.counts.received - a.counts.sent - a.counts.received);
+	const lines = keepChildren(list, edges.length,
+		() => make("li", {}, make("button", { type: "button", className: "link" }), " ", make("span")));
 	edges.forEach((e, i) => {
-		const li = list.children[i] || list.appendChild(make("li", {}, make("button", { type: "button", className: "link" }), " ", make("span")));
+		const li = lines[i];
 		setText(li.firstChild, titleOf(e[end]));
 		li.firstChild.dataset.key = e[end].key;
 		setText(li.lastChild, wordsOf(e.counts));
 	});
-	while (list.children.length > edges.length)
-		list.lastChild.remove();
 }
 
 function drawDetails(node) {
@@ -52,11 +51,6 @@ function drawHealth(health) {
 	$("health").dataset.state = health.ready ? "good" : "bad";
 	setText($("health-words"), health.ready ? "● The agent is well" :
 		`▲ The agent is not ready: ${bad} of ${plural(health.conditions.length, "condition")} fail${bad === 1 ? "s" : ""}`);
-	const list = $("conditions");
-	health.conditions.forEach((c, i) => {
-		const li = list.children[i] || list.appendChild(make("li"));
-		setText(li, (c.ok ? "✓ " : "✕ ") + shown(c.name + ": " + c.message));
-	});
-	while (list.children.length > health.conditions.length)
-		list.lastChild.remove();
+	const lines = keepChildren($("conditions"), health.conditions.length, () => make("li"));
+	health.conditions.forEach((c, i) => setText(lines[i], (c.ok ? "✓ " : "✕ ") + shown(c.name + ": " + c.message)));
 }

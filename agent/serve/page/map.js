@@ -8,9 +8,11 @@ const TOGETHER = 250, APART = 200; /* edges: with more, those between two namesp
 const map = {
 	x: 0, y: 0, scale: 1, /* of the world */
 	fitted: false,
-	boxes: new Map(), /* namespace: {box, title} */
-	buttons: new Map(), /* key: {button, parts, node} */
+	boxes: new Map(), /* namespace: its element */
+	buttons: new Map(), /* key: {button, badge, layout} */
 	lines: new Map(), /* edge's id: path */
+	keys: null, /* of the workloads that were laid out: in `drawn`, `places` and `size`, as layout says */
+	drawn: [],
 	places: new Map(),
 	size: { w: 1, h: 1 },
 	together: false, /* edges between namespaces are drawn as one */
@@ -99,7 +101,7 @@ function makeButton(node) {
 	const badge = make("span", { className: "badge" });
 	const button = make("button", { type: "button", className: "node", tabIndex: -1, ariaPressed: "false" }, name, " ", kind, " ", badge);
 	button.dataset.key = node.key;
-	return { button, badge, node };
+	return { button, badge };
 }
 
 function classOf(counts) {
@@ -131,7 +133,6 @@ function drawNode(node, parent, view) {
 		b = makeButton(node);
 		map.buttons.set(node.key, b);
 	}
-	b.node = node;
 	if (b.button.parentNode !== parent)
 		parent.append(b.button);
 	if (b.layout !== map.places) {
@@ -217,7 +218,7 @@ function sweep(old, kept, remove) {
 }
 
 /* Nodes and edges that are to be seen; focus: key of a workload, near: keys of it and its
- * neighbours. Returns at once when all is as it was. */
+ * neighbours. They are laid out anew only when they are others than before. */
 function drawMap(view) {
 	const v = $("viewport"), keys = view.nodes.map((n) => n.key).sort().join("\n");
 	const active = document.activeElement;

@@ -3,12 +3,12 @@
  * tells it. Totals of the window that is shown are kept up as cells and slots come.
  */
 const COUNTERS = ["sent", "received", "connections", "failures", "resets", "retransmits"];
-const noCounts = () => ({ sent: 0, received: 0, connections: 0, failures: 0, resets: 0, retransmits: 0 });
+const noCounts = () => Object.fromEntries(COUNTERS.map((k) => [k, 0]));
 
 const model = {
-	nodes: new Map(), /* key: {key, ns, kind, name, pods, running, known, out, in, counts} */
-	edges: new Map(), /* serial: {id, from, to, counts}; the ends are nodes */
-	slots: new Map(), /* number: {time, cells: Map(serial: counts)} */
+	nodes: new Map(), /* key: {key, ns, kind, name, pods, running, known, edges: Set, counts} */
+	edges: new Map(), /* serial: {id, from, to, counts, cells}; the ends are nodes; cells: how many slots have it */
+	slots: new Map(), /* number: Map(serial: counts) */
 	newest: 0,
 	baseSlot: 0, /* a slot, and when it began, in milliseconds */
 	baseTime: 0,
@@ -65,13 +65,13 @@ const inWindow = (slot) => slot >= model.first && slot <= model.last;
 
 /* What the agent says of one slot: totals until now. */
 function takeCells(event) {
-	let s = model.slots.get(event.slot);
-	if (!s) {
-		s = { time: Date.parse(event.time), cells: new Map() };
-		model.slots.set(event.slot, s);
+	let cells = model.slots.get(event.slot);
+	if (!cells) {
+		cells = new Map();
+		model.slots.set(event.slot, cells);
 	}
 	for (const cell of event.cells) {
-		const edge = edgeOf(cell), old = s.cells.get(cell.edge);
+		const edge = edgeOf(cell), old = cells.get(cell.edge);
 		if (!edge)
 			continue;
 		if (inWindow(event.slot)) {
@@ -81,16 +81,14 @@ function takeCells(event) {
 		}
 		if (!old)
 			edge.cells++;
-		s.cells.set(cell.edge, cell);
+		cells.set(cell.edge, cell);
 	}
 	model.newest = Math.max(model.newest, event.slot);
 }
 
 function addSlot(number, sign) {
-	const s = model.slots.get(number);
-	if (s)
-		for (const [id, cell] of s.cells)
-			addToEdge(model.edges.get(id), cell, sign);
+	for (const [id, cell] of model.slots.get(number) || [])
+		addToEdge(model.edges.get(id), cell, sign);
 }
 
 /* Shows the slots first to last. */
@@ -115,13 +113,13 @@ function forgetEdge(id) {
 /* Slots that are too old go, with edges and workloads that nothing else names. */
 function forgetOld() {
 	const oldest = model.newest - model.keepSeconds / model.slotSeconds;
-	for (const [number, s] of model.slots) {
+	for (const [number, cells] of model.slots) {
 		if (number >= oldest)
 			continue;
 		if (inWindow(number))
 			addSlot(number, -1);
 		model.slots.delete(number);
-		for (const id of s.cells.keys())
+		for (const id of cells.keys())
 			if (!--model.edges.get(id).cells)
 				forgetEdge(id);
 	}

@@ -41,12 +41,9 @@ function sorted(edges) {
 	});
 }
 
-function rowAt(i) {
-	const body = $("table-body");
-	if (body.rows[i])
-		return body.rows[i];
-	return body.appendChild(make("tr", {}, ...COLUMNS.map((c) => make("td", { className: c.text ? "text" : "" },
-		...(c.text ? [make("button", { type: "button", className: "link" })] : [])))));
+function makeRow() {
+	return make("tr", {}, ...COLUMNS.map((c) => make("td", { className: c.text ? "text" : "" },
+		...(c.text ? [make("button", { type: "button", className: "link" })] : []))));
 }
 
 function fillRow(row, edge) {
@@ -63,15 +60,13 @@ function fillRow(row, edge) {
 }
 
 function drawTable(edges) {
-	const body = $("table-body"), list = sorted(edges).slice(0, table.rows);
+	const list = sorted(edges).slice(0, table.rows), rows = keepChildren($("table-body"), list.length, makeRow);
 	table.edges = edges;
 	[...$("table-head").cells].forEach((th, i) => {
 		const on = i === table.column;
 		th.ariaSort = on ? (table.down ? "descending" : "ascending") : "none";
 		setText(th.firstChild, COLUMNS[i].name + (on ? (table.down ? " ▾" : " ▴") : ""));
 	});
-	list.forEach((e, i) => fillRow(rowAt(i), e));
-	while (body.rows.length > list.length)
-		body.deleteRow(-1);
+	list.forEach((e, i) => fillRow(rows[i], e));
 	$("table-more").hidden = edges.length <= list.length;
 }

@@ -64,3 +64,12 @@ function setText(e, text) {
 	if (e.textContent !== text)
 		e.textContent = text;
 }
+
+/* The list with so many children; those that are there are kept, so that nobody's focus is lost. */
+function keepChildren(list, n, makeOne) {
+	while (list.children.length > n)
+		list.lastChild.remove();
+	while (list.children.length < n)
+		list.append(makeOne());
+	return list.children;
+}
