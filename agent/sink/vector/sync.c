@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define OR(value, otherwise) ((value) ? (value) : (otherwise))
-
 /* ---- what the store says --------------------------------------------------------------------- */
 
 static void on_changed(void *ctx)
@@ -35,14 +33,14 @@ static void on_lost(void *ctx, store_id id)
 
 static void fill_defaults(struct sync_opts *o)
 {
-	o->debounce = OR(o->debounce, 10 * NSEC_PER_SEC);
-	o->debounce_max = MAX(OR(o->debounce_max, 60 * NSEC_PER_SEC), o->debounce);
-	o->interval = OR(o->interval, 5 * NSEC_PER_SEC);
-	o->initial_wait = OR(o->initial_wait, 30 * NSEC_PER_SEC);
-	o->batch = MIN(OR(o->batch, 100U), (uint32_t)BATCH_MAX);
-	o->batch_bytes = OR(o->batch_bytes, 1UL << 20);
-	o->backoff_base = OR(o->backoff_base, NSEC_PER_SEC);
-	o->backoff_cap = OR(o->backoff_cap, 30 * NSEC_PER_SEC);
+	o->debounce = o->debounce ?: 10 * NSEC_PER_SEC;
+	o->debounce_max = MAX((o->debounce_max ?: 60 * NSEC_PER_SEC), o->debounce);
+	o->interval = o->interval ?: 5 * NSEC_PER_SEC;
+	o->initial_wait = o->initial_wait ?: 30 * NSEC_PER_SEC;
+	o->batch = MIN((o->batch ?: 100U), (uint32_t)BATCH_MAX);
+	o->batch_bytes = o->batch_bytes ?: 1UL << 20;
+	o->backoff_base = o->backoff_base ?: NSEC_PER_SEC;
+	o->backoff_cap = o->backoff_cap ?: 30 * NSEC_PER_SEC;
 }
 
 static int sync_init(struct sync *s, struct buf *error)

@@ -321,7 +321,7 @@ bool batch_go(struct sync *s)
 		remove_start(s);
 	} else if (s->making == MAKE_DONE) {
 		take_made(s);
-		fly_start(s);
+		fly_next(s);
 	} else {
 		return false;
 	}

@@ -92,7 +92,6 @@ static void release(struct sync *s)
 
 /* ---- halving --------------------------------------------------------------------------------- */
 
-/* One document alone is refused: it is the one. */
 static void on_aside_kept(void *ctx, int r, struct str error)
 {
 	if (r < 0)
@@ -114,6 +113,7 @@ static void keep_aside(struct sync *s, const struct document *d, struct str why)
 		(void)s->o.ledger.put(s->o.ledger.ctx, &row, 1, on_aside_kept, s);
 }
 
+/* One document alone is refused: it is the one. */
 static void set_aside(struct sync *s, struct str why)
 {
 	struct flyer f = s->out->flyers[s->from + (s->asked_embedder ? s->out->n_vectors : 0)];

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void next_part(struct sync *s);
-
 /* ---- landing --------------------------------------------------------------------------------- */
 
 /* Written or not, it flies no more. */
@@ -74,7 +72,7 @@ static void part_landed(struct sync *s)
 		land(s, s->out->flyers[i].mark);
 	s->from += s->n_part;
 	s->n_part = 0;
-	next_part(s);
+	fly_next(s);
 }
 
 /* ---- the ledger ------------------------------------------------------------------------------ */
@@ -187,7 +185,7 @@ static void write_part(struct sync *s)
 
 /* ---- part after part ------------------------------------------------------------------------- */
 
-static void next_part(struct sync *s)
+void fly_next(struct sync *s)
 {
 	const struct batch *b = s->out;
 
@@ -199,9 +197,4 @@ static void next_part(struct sync *s)
 	s->n_part =
 		MIN((s->from < b->n_embed ? b->n_embed : b->n) - s->from, s->o.backend->max_batch);
 	write_part(s);
-}
-
-void fly_start(struct sync *s)
-{
-	next_part(s);
 }

@@ -125,12 +125,12 @@ struct sync {
 	enum making making;
 	struct vector_end embed_end; /* MAKE_FAILED: why; its text is in embed_text */
 	char embed_text[512];
-	uint32_t from, n_part;	  /* the part of `out` that flies */
-	uint32_t n_asked;	  /* documents of the request under way */
-	struct arena object;	  /* of one object */
-	uint32_t gone[BATCH_MAX]; /* marks of a removal under way */
-	struct str ids[BATCH_MAX];
-	uint32_t n_gone, n_ids;
+	uint32_t from, n_part;	   /* the part of `out` that flies */
+	uint32_t n_asked;	   /* documents of the request under way */
+	struct arena object;	   /* of one object */
+	uint32_t gone[BATCH_MAX];  /* marks of a removal under way */
+	struct str ids[BATCH_MAX]; /* of these, in the database */
+	uint32_t n_gone;
 	bool asked_embedder; /* by the request that ended; else the database */
 	uint32_t most;	     /* documents of a batch */
 	uint32_t limit,
@@ -195,8 +195,8 @@ bool batch_go(struct sync *s);
 /* What was made goes back to its list. */
 void batch_release(struct sync *s);
 
-/* sync_fly.c: a batch that was made goes, part after part. */
-void fly_start(struct sync *s);
+/* sync_fly.c: the next part of the batch that was made goes. */
+void fly_next(struct sync *s);
 /* What flew goes back to its list, at the front and in its order; what was made behind it. */
 void fly_release(struct sync *s);
 /* The same for these of a batch. */

@@ -22,7 +22,7 @@ static void finish(struct sync *s)
 			mark_free(s, id);
 		}
 	}
-	s->n_gone = s->n_ids = 0;
+	s->n_gone = 0;
 	sync_wake(s);
 }
 
@@ -51,7 +51,7 @@ static void on_removed(void *ctx, const struct vector_end *end)
 	sync_worked(s);
 	s->fly = FLY_UNLEDGER;
 	if (l->remove && !l->at_home)
-		r = l->remove(l->ctx, s->ids, s->n_ids, on_unledgered, s);
+		r = l->remove(l->ctx, s->ids, s->n_gone, on_unledgered, s);
 	if (!l->remove || l->at_home || r < 0)
 		on_unledgered(s, r, STR("the ledger takes no rows just now"));
 }
@@ -62,19 +62,19 @@ void remove_start(struct sync *s)
 	uint32_t max = MIN(MIN(s->most, b->max_batch), s->limit);
 	int r;
 
-	s->n_gone = s->n_ids = s->n_part = 0;
+	s->n_gone = s->n_part = 0;
 	s->asked_embedder = false;
 	while (s->n_gone < MIN(max, (uint32_t)BATCH_MAX) && s->lists[LIST_GONE].n) {
 		uint32_t id = s->lists[LIST_GONE].head;
 
-		s->ids[s->n_ids++] = mark_point(mark_at(s, id)); /* stays while it flies */
+		s->ids[s->n_gone] = mark_point(mark_at(s, id)); /* stays while it flies */
 		s->gone[s->n_gone++] = id;
 		mark_move(s, id, LIST_FLYING);
 	}
-	s->n_asked = s->n_ids;
+	s->n_asked = s->n_gone;
 	s->status.requests++;
 	s->fly = FLY_REMOVE;
-	r = b->ops->remove(b, s->ids, s->n_ids, on_removed, s);
+	r = b->ops->remove(b, s->ids, s->n_gone, on_removed, s);
 	if (r < 0)
 		sync_not_started(s, r);
 }
@@ -88,5 +88,5 @@ void remove_release(struct sync *s)
 		m->flags &= (uint8_t)~MARK_AGAIN;
 		mark_move_front(s, id, m->flags & MARK_DEAD ? LIST_GONE : LIST_READY);
 	}
-	s->n_gone = s->n_ids = 0;
+	s->n_gone = 0;
 }
