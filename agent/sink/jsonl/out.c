@@ -61,6 +61,11 @@ static int open_stdout(struct out *o)
 	return fd < 0 ? -errno : fd;
 }
 
+static const char *place(const struct out *o)
+{
+	return o->is_stdout ? "standard output" : o->path;
+}
+
 static int open_path(struct out *o)
 {
 	int fd;
@@ -148,8 +153,8 @@ static void failed(struct out *o, int r)
 {
 	o->stats.errors++;
 	if (!o->told_error)
-		(void)log_err(r, "flows cannot be written to %s; trying again every %d s",
-			      o->is_stdout ? "standard output" : o->path, RETRY_S);
+		(void)log_err(r, "lines cannot be written to %s; trying again every %d s", place(o),
+			      RETRY_S);
 	o->told_error = true;
 	if (!o->is_stdout)
 		close_fd(o);
@@ -170,7 +175,7 @@ static int write_all(struct out *o, size_t most)
 		taken(o, (size_t)n);
 		most -= (size_t)n;
 		if (o->told_error)
-			log_info("flows are written again");
+			log_info("lines are written to %s again", place(o));
 		o->told_error = false;
 	}
 	return 0;
@@ -280,8 +285,7 @@ uint64_t out_stop(struct out *o)
 	     s.n && (at = memchr(at, '\n', (size_t)(end - at))); at++)
 		left++;
 	if (o->half)
-		log_warn("the last line of flows is cut: %s took no more of it",
-			 o->is_stdout ? "standard output" : o->path);
+		log_warn("the last line is cut: %s took no more of it", place(o));
 	o->stats.cut += o->half;
 	buf_reset(&o->wait);
 	return left;
