@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-static const char digits[] = "0123456789abcdef";
-
 /* Value of a lower-case hex digit, -1 for anything else. */
 static int hex_value(char c)
 {
@@ -22,6 +20,17 @@ bool uid_hex(const char *p, size_t n, uint8_t *ret)
 		ret[i / 2] = (uint8_t)(hi << 4 | lo);
 	}
 	return true;
+}
+
+char *uid_print_hex(const uint8_t *b, size_t n, char *ret)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < n; i++) {
+		*ret++ = digits[b[i] >> 4];
+		*ret++ = digits[b[i] & 15];
+	}
+	return ret;
 }
 
 enum uid_form uid_parse(struct str text, struct uid *ret)
@@ -46,7 +55,7 @@ enum uid_form uid_parse(struct str text, struct uid *ret)
 
 size_t uid_print(enum uid_form form, const struct uid *u, char out[UID_TEXT_MAX + 1])
 {
-	size_t n = 0;
+	char *p = out;
 
 	if (form != UID_RFC4122 && form != UID_HEX32) {
 		out[0] = '\0';
@@ -54,10 +63,9 @@ size_t uid_print(enum uid_form form, const struct uid *u, char out[UID_TEXT_MAX 
 	}
 	for (size_t i = 0; i < sizeof(u->b); i++) {
 		if (form == UID_RFC4122 && (i == 4 || i == 6 || i == 8 || i == 10))
-			out[n++] = '-';
-		out[n++] = digits[u->b[i] >> 4];
-		out[n++] = digits[u->b[i] & 15];
+			*p++ = '-';
+		p = uid_print_hex(&u->b[i], 1, p);
 	}
-	out[n] = '\0';
-	return n;
+	*p = '\0';
+	return (size_t)(p - out);
 }

@@ -25,3 +25,5 @@ enum uid_form uid_parse(struct str text, struct uid *ret);
 size_t uid_print(enum uid_form form, const struct uid *u, char out[UID_TEXT_MAX + 1]);
 /* `n` lower-case hex digits into n / 2 bytes; false when there is any other character. */
 bool uid_hex(const char *p, size_t n, uint8_t *ret);
+/* `n` bytes as 2 * n of them, without a NUL. Returns what is behind them. */
+char *uid_print_hex(const uint8_t *b, size_t n, char *ret);

@@ -359,7 +359,6 @@ struct inv_addr inventory_pod_addr(const struct inventory *v, pod_id id, uint32_
 static void print_container_id(const struct inventory *v, const struct container_rec *c,
 			       char out[CONTAINER_ID_MAX + 1])
 {
-	static const char digits[] = "0123456789abcdef";
 	struct str s;
 	int n;
 
@@ -373,11 +372,7 @@ static void print_container_id(const struct inventory *v, const struct container
 	s = intern_str(&v->strings, v->schemes[c->scheme - 1]);
 	n = snprintf(out, CONTAINER_ID_MAX + 1 - 64, "%.*s://", STR_ARG(s));
 	n = MIN(n, CONTAINER_ID_MAX - 64);
-	for (size_t i = 0; i < sizeof(c->id); i++) {
-		out[n++] = digits[c->id[i] >> 4];
-		out[n++] = digits[c->id[i] & 15];
-	}
-	out[n] = '\0';
+	*uid_print_hex(c->id, sizeof(c->id), out + n) = '\0';
 }
 
 void inventory_pod_container(const struct inventory *v, pod_id id, uint32_t i,

@@ -2,6 +2,7 @@
 #include "peers/peers_parts.h"
 
 #include "base/mem.h"
+#include "base/uid.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -180,8 +181,7 @@ uint32_t peers_address(const struct peers *p)
 
 static void print_feed(const struct peers *p, char out[2 * PEERFEED_ID + 1])
 {
-	for (size_t i = 0; i < PEERFEED_ID; i++)
-		(void)snprintf(out + 2 * i, 3, "%02x", p->feed[i]);
+	*uid_print_hex(p->feed, PEERFEED_ID, out) = '\0';
 }
 
 int peers_target(const struct peers *p, struct buf *out)

@@ -10,9 +10,9 @@
  * creationTimestamp. Bodies stay below the receiver's 5 MiB. Nothing can be listed or
  * searched, and there is no collection to make.
  */
-#include "base/json_in.h"
 #include "sink/vector/rest.h"
 
+#include "base/json_in.h"
 #include "base/mem.h"
 
 #include <errno.h>

@@ -1,8 +1,9 @@
 /* Documents as flat JSON objects; see doc_json.h. */
 #include "sink/vector/doc_json.h"
 
-#include "sink/sqlite/docs.h"
 #include "base/json_in.h"
+#include "base/uid.h"
+#include "sink/sqlite/docs.h"
 
 #include <errno.h>
 #include <math.h>
@@ -10,37 +11,17 @@
 
 static void put_hash(struct json_out *j, const char *key, const uint8_t hash[DOC_HASH_SIZE])
 {
-	static const char digits[] = "0123456789abcdef";
 	char hex[2 * DOC_HASH_SIZE];
 
-	for (size_t i = 0; i < DOC_HASH_SIZE; i++) {
-		hex[2 * i] = digits[hash[i] >> 4];
-		hex[2 * i + 1] = digits[hash[i] & 15];
-	}
+	(void)uid_print_hex(hash, DOC_HASH_SIZE, hex);
 	json_text(j, key, str_make(hex, sizeof(hex)));
-}
-
-static int nibble(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 static bool read_hash(const json_t *o, const char *key, uint8_t ret[DOC_HASH_SIZE])
 {
 	struct str s = json_in_member(o, key);
 
-	if (s.n != 2 * DOC_HASH_SIZE)
-		return false;
-	for (size_t i = 0; i < DOC_HASH_SIZE; i++) {
-		int high = nibble(s.p[2 * i]), low = nibble(s.p[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		ret[i] = (uint8_t)(high << 4 | low);
-	}
-	return true;
+	return s.n == 2 * DOC_HASH_SIZE && uid_hex(s.p, s.n, ret);
 }
 
 static void put_content_hash(struct json_out *j, const struct document *d)

@@ -4,12 +4,12 @@
 #include "base/buf.h"
 #include "base/json_out.h"
 #include "base/mem.h"
+#include "base/uid.h"
 #include "sink/vector/document_text.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +65,8 @@ void document_uuid(struct str id, char ret[37])
 	static const uint8_t dns[16] = {0x6b, 0xa7, 0xb8, 0x10, 0x9d, 0xad, 0x11, 0xd1,
 					0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8};
 	uint8_t h[EVP_MAX_MD_SIZE] = {0};
+	char text[UID_TEXT_MAX + 1];
+	struct uid u;
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 
 	if (ctx && EVP_DigestInit_ex(ctx, EVP_sha1(), NULL) == 1) {
@@ -75,10 +77,8 @@ void document_uuid(struct str id, char ret[37])
 	EVP_MD_CTX_free(ctx);
 	h[6] = (uint8_t)((h[6] & 0x0f) | 0x50);
 	h[8] = (uint8_t)((h[8] & 0x3f) | 0x80);
-	(void)snprintf(ret, 37,
-		       "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", h[0],
-		       h[1], h[2], h[3], h[4], h[5], h[6], h[7], h[8], h[9], h[10], h[11], h[12],
-		       h[13], h[14], h[15]);
+	memcpy(u.b, h, sizeof(u.b));
+	memcpy(ret, text, uid_print(UID_RFC4122, &u, text) + 1);
 }
 
 /* Lower hex SHA-256 of "UID:canonical JSON". */
@@ -86,7 +86,7 @@ static int content_id(const struct tree *object, struct str uid, struct arena *a
 {
 	_buf_ struct buf b = {.max = OBJECT_MAX};
 	uint8_t h[SHA256_DIGEST_LENGTH];
-	char hex[2 * SHA256_DIGEST_LENGTH + 1];
+	char hex[2 * SHA256_DIGEST_LENGTH];
 	int r = buf_printf(&b, "%.*s:", STR_ARG(uid));
 
 	if (r == 0)
@@ -94,9 +94,8 @@ static int content_id(const struct tree *object, struct str uid, struct arena *a
 	if (r < 0)
 		return r;
 	(void)SHA256((const uint8_t *)buf_str(&b).p, b.n, h);
-	for (size_t i = 0; i < sizeof(h); i++)
-		(void)snprintf(hex + 2 * i, 3, "%02x", h[i]);
-	return arena_dup(a, str_make(hex, sizeof(hex) - 1), ret);
+	(void)uid_print_hex(h, sizeof(h), hex);
+	return arena_dup(a, str_make(hex, sizeof(hex)), ret);
 }
 
 /* ---- fields ---------------------------------------------------------------------------------- */

@@ -9,10 +9,10 @@
  * again when the model was away. Texts go as a BYTES tensor, in JSON or (--embed-binary)
  * behind it; a server that answers a binary request with JSON is understood.
  */
-#include "base/json_in.h"
 #include "sink/vector/services_parts.h"
 #include "sink/vector/triton_answer.h"
 
+#include "base/json_in.h"
 #include "base/mem.h"
 
 #include <ctype.h>

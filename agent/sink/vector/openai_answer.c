@@ -1,8 +1,8 @@
 /* Answers of /v1/embeddings; see openai_answer.h. */
 #include "sink/vector/openai_answer.h"
 
-#include "base/mem.h"
 #include "base/json_in.h"
+#include "base/mem.h"
 
 #include <string.h>
 

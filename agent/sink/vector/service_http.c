@@ -1,11 +1,11 @@
 /* Requests to a service; see service_http.h. */
 #include "sink/vector/service_http.h"
 
+#include "base/json_in.h"
 #include "base/mem.h"
 #include "base/server_url.h"
 #include "http/token.h"
 #include "http/watched_file.h"
-#include "base/json_in.h"
 #include "sink/vector/service_text.h"
 
 #include <ctype.h>

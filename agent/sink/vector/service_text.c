@@ -1,8 +1,8 @@
 /* Error texts of services; see service_text.h. */
 #include "sink/vector/service_text.h"
 
-#include "base/mem.h"
 #include "base/json_in.h"
+#include "base/mem.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* Answers of KServe v2; see triton_answer.h. */
 #include "sink/vector/triton_answer.h"
 
-#include "base/mem.h"
 #include "base/json_in.h"
+#include "base/mem.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* Vectors of services; see vectors.h. */
 #include "sink/vector/vectors.h"
 
-#include "base/mem.h"
 #include "base/json_in.h"
+#include "base/mem.h"
 
 #include <endian.h>
 #include <errno.h>
