@@ -21,6 +21,7 @@ import parts_other as other
 import parts_tcp as tcp
 from programs import TIERS
 from rig import Checks, Rig, until
+from witness import Witness
 
 STREAM_SECONDS = 10
 ALL_AT_ONCE = "--flow-max", "100000"    # a quarter may have ended before the file has them
@@ -221,14 +222,14 @@ def mounts(work):
     return v2, v1 if os.path.exists(v1 + "/cgroup.procs") else None
 
 
-def run_part(name, checks, programs, work, v2, v1):
+def run_part(name, checks, programs, work, v2, v1, witness):
     script, tier, where, root = PARTS[name]
     if where == "v1" and not v1:
         checks.skip(name, "no cgroup v1 memory hierarchy (cannot run here)")
         return
     print("%s:" % name, flush=True)
     rig = Rig(checks, programs, work, name, tier, [v1 if where == "v1" else v2],
-              "/sys/fs/cgroup" if root == "both" else v2)
+              "/sys/fs/cgroup" if root == "both" else v2, witness)
     rig.v2 = v2
     try:
         checks.part(name, lambda: script(rig, Script(checks), bool(os.environ.get("FLOWS_SHORT"))))
@@ -254,12 +255,15 @@ def main():
     work = tempfile.mkdtemp(prefix="kindred-flows-")
     os.chmod(work, 0o755)
     v2 = None
+    witness = Witness(work)
     try:
         v2, v1 = mounts(work)
         programs = {"kindred": o + "/kindred", "actor": o + "/actor"}
         for name in sys.argv[2:] or PARTS:
-            checks.part(name, lambda name=name: run_part(name, checks, programs, work, v2, v1))
+            checks.part(name, lambda name=name: run_part(name, checks, programs, work, v2, v1,
+                                                         witness))
     finally:
+        witness.close()
         if v2:
             subprocess.run(["umount", v2], check=False)
         if not os.environ.get("KEEP"):

@@ -9,8 +9,6 @@ from programs import PATIENCE, Actors, Agent, Reducer, until
 from world import Container, Pod, World
 
 LAST = ("close", "fail", "drop")    # events that end a flow
-# A known fault, see README.md: so many ends of a run may be told as lost though no program was skipped.
-LOST_FOR_NO_REASON = 4
 # Sent again after the program's last look, where the other side has no CPU for 200 ms, 400, 800, ...
 FIN_AGAIN = 4
 
@@ -52,15 +50,18 @@ class Rig:
     """A node with all that there is in a cluster; or, `beside` another rig, a second one, which has
     neither an API server nor a reducer of its own."""
 
-    def __init__(self, checks, programs, work, name, tier, hierarchies, cgroup_root, beside=None):
+    def __init__(self, checks, programs, work, name, tier, hierarchies, cgroup_root, witness=None,
+                 beside=None):
         self.checks, self.name, self.tier, self.beside = checks, name, tier, beside
         self.world = self.api = self.reducer = self.agent = self.actors = None
+        self.witness = beside.witness if beside else witness
         self.programs, self.work = programs, work
         self.cgroup_root = cgroup_root
         self.index, self.read = {}, 0       # flow key -> its events, in order
         self.over = {}                      # local address and port -> the last events of flows
         self.lost = []
         self.gone = set()                   # flows whose end the agent does not have
+        self.not_run = set()                # no program was run for them
         checks.where = name
         try:
             self.world = World(programs["actor"], hierarchies, 2 if beside else 1)
@@ -214,16 +215,21 @@ class Rig:
 
     def excused(self, truth, row):
         """The agent lost this end, or does not tell it until the socket's address comes again, and the
-        kernel skipped a run of its program for this one, too; or it is the known fault."""
+        kernel did not run its program for this one, too: it says so, or the trace shows why."""
         if row and row.get("reason") != "close_lost":
             return False
-        self.gone.add(tuple(truth[k] for k in ("tag", "role", "local_port", "remote", "remote_port")))
-        skipped = self.agent.skipped()
-        if row and skipped < len(self.gone) <= skipped + LOST_FOR_NO_REASON:
-            print("known fault: the end of %s %s is told as lost; %d in all, %d runs skipped" % (
-                truth["tag"], truth["role"], len(self.gone), skipped), flush=True)
-            return True
-        return len(self.gone) <= skipped
+        key = gone_key(truth)
+        if key not in self.not_run and self.witness.in_process_1(truth):
+            self.not_run.add(key)
+            print("excused: the end of %s %s came in process 1, where this kernel runs no programs" % (
+                truth["tag"], truth["role"]), flush=True)
+        if key not in self.not_run:
+            self.gone.add(key)
+        return key in self.not_run or len(self.gone) <= self.agent.skipped()
+
+    def is_gone(self, truth):
+        """Its end was excused."""
+        return gone_key(truth) in self.gone | self.not_run
 
     def compare(self, truth, want, seconds=PATIENCE):
         """Problems of one flow: its bytes, retransmits and whatever else is wanted."""
@@ -242,6 +248,10 @@ class Rig:
                 "direction": "out" if truth["role"] == "client" else "in"}
         full.update(want)
         return ["%s: %s" % (name, d) for d in self.diff(row, full)]
+
+
+def gone_key(truth):
+    return tuple(truth[k] for k in ("tag", "role", "local_port", "remote", "remote_port"))
 
 
 def retransmits(truth):

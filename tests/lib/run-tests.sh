@@ -83,7 +83,7 @@ run_one() {
 		elif [ "$s" != 0 ]; then
 			grep 'cannot run here' "$log"
 		fi
-		[ "$f" != 0 ] || grep '^known fault: ' "$log"
+		[ "$f" != 0 ] || grep '^excused: ' "$log"
 		printf '  %-6s %-44s %4d passed%s%s %4d s\n' "$([ "$f" = 0 ] && echo ok || echo FAILED)" \
 			"$name" "$p" "$([ "$f" = 0 ] || echo ", $f failed")" \
 			"$([ "$s" = 0 ] || echo ", $s skipped")" $((SECONDS - begin))
