@@ -35,7 +35,7 @@ static __always_inline void places_forget_spilled(const struct abi_places *p, u6
 }
 
 /* A place for this socket, to be filled; NULL: there is none. If it has one the end of the socket
- * before was missed. */
+ * before was missed, and is counted unless a poll found that (refresh.bpf.c). */
 static __always_inline struct abi_sock *places_take(u64 sk, u64 **ret_mark)
 {
 	struct abi_places *p = places_of(sk);
@@ -47,7 +47,8 @@ static __always_inline struct abi_sock *places_take(u64 sk, u64 **ret_mark)
 	for (int i = 0; i < ABI_PLACES; i++) {
 		if (p->sk[i] != sk || __sync_val_compare_and_swap(&p->sk[i], sk, sk | 1) != sk)
 			continue;
-		count(ABI_COUNT_DROP_CLOSE);
+		if (p->sock[i].state != TCP_CLOSE)
+			count(ABI_COUNT_DROP_CLOSE);
 		*ret_mark = &p->sk[i];
 		return &p->sock[i];
 	}

@@ -6,6 +6,10 @@
  *
  * Nobody holds the socket's lock meanwhile. What was read in the midst of a change is told apart
  * where it would be wrong, and not answered: the next poll asks again.
+ *
+ * An end can be missed: a program that would run inside itself on one CPU is skipped. The entry
+ * would stay, and the flow be open, until the address comes again; so what is over is marked here,
+ * and counted.
  */
 #define NO_DIRECT /* one kind of program for all kernels: a poll is rare */
 #include "kernel.h"
@@ -28,6 +32,26 @@ static __always_inline bool may_be_read(u32 state)
 {
 	return 1u << state & (1u << TCP_ESTABLISHED | 1u << TCP_FIN_WAIT1 | 1u << TCP_FIN_WAIT2 |
 			      1u << TCP_CLOSE_WAIT | 1u << TCP_LAST_ACK | 1u << TCP_CLOSING);
+}
+
+#define YOUNG 1000000000 /* ns: a connect is told of before the kernel changes the state */
+
+/* It is closed, or something else by now. */
+static __always_inline bool is_over(const struct abi_tuple *was, const struct sock_view *v,
+				    const struct sock *sk, u32 state, struct abi_tuple *now)
+{
+	const u64 *x = (const u64 *)was->raddr, *y = (const u64 *)now->raddr;
+
+	return state == TCP_CLOSE || !record_is_tcp(v, sk) || !record_tuple(now, v, sk) ||
+	       x[0] != y[0] || x[1] != y[1] || was->rport != now->rport;
+}
+
+static __always_inline void end_missed(struct abi_sock *s, u64 start)
+{
+	if ((s64)(bpf_ktime_get_ns() - start) < YOUNG || s->start != start || s->state == TCP_CLOSE)
+		return;
+	s->state = TCP_CLOSE;
+	count(ABI_COUNT_DROP_CLOSE);
 }
 
 static __always_inline bool same_tuple(const struct abi_tuple *a, const struct abi_tuple *b)
@@ -84,15 +108,18 @@ __noinline int refresh_one(u32 i)
 	key = f->sk;
 	start = f->start;
 	s = socks_find(key);
-	if (!s || s->start != start || !(s->flags & ABI_SOCK_WAS_OPEN) || s->state == TCP_CLOSE)
+	if (!s || s->start != start || s->state == TCP_CLOSE)
 		return 0;
 	sk = (const void *)key;
 	view_head(v, sk);
 	view_tail(v, sk);
 	state = VIEW_HEAD_GET(v, sk, u8, struct sock, __sk_common.skc_state);
-	if (state > TCP_CLOSING || !may_be_read(state) || !record_is_tcp(v, sk) ||
-	    !record_tuple(&t, v, sk) || !same_tuple(&t, &s->tuple) ||
-	    !counters_of(&c, v, sk, s->dir == ABI_DIR_OUT, state))
+	if (is_over(&s->tuple, v, sk, state, &t)) {
+		end_missed(s, start);
+		return 0;
+	}
+	if (!(s->flags & ABI_SOCK_WAS_OPEN) || state > TCP_CLOSING || !may_be_read(state) ||
+	    !same_tuple(&t, &s->tuple) || !counters_of(&c, v, sk, s->dir == ABI_DIR_OUT, state))
 		return 0;
 	s = socks_find(key);
 	if (!s || s->start != start || s->state == TCP_CLOSE)

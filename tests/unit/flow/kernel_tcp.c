@@ -1257,6 +1257,62 @@ static void what_is_gone_is_not_touched(void **state)
 	kernel_down(&k);
 }
 
+/* Once, and only when it is no connect that has just begun. */
+static void an_end_that_was_missed_is_noticed(void **state)
+{
+	enum { OLD_NS = 2000000000 };
+	struct kernel k;
+	struct refresh *r;
+
+	(void)state;
+	kernel_up(&k, &(struct kernel_opts){0});
+	r = reader(&k);
+	for (int f = 0; f < FAMILIES; f++) {
+		const uint64_t lost = rig_count(&k.rig, ABI_COUNT_DROP_CLOSE);
+		struct pair p = pair_up(f);
+		struct abi_sock now;
+		struct both b;
+
+		find_both(&k, &p, &b);
+		for (int i = 0; i < 2; i++) {
+			b.s[i].start -= OLD_NS;
+			plant(&k, b.sk[i], &b.s[i]);
+		}
+		/* Alive: the server is as it was, the client has not come up yet for all we know.
+		 */
+		b.s[0].state = 2; /* SYN_SENT */
+		b.s[0].flags &= (uint16_t)~ABI_SOCK_WAS_OPEN;
+		plant(&k, b.sk[0], &b.s[0]);
+		assert_int_equal(refresh_run(r, b.sk, b.s, 2), 1);
+		close(p.client);
+		close(p.server);
+		close(p.listener);
+		assert_non_null(record_wait(&k, ABI_TCP_CLOSE, p.cport, p.sport));
+		assert_non_null(record_wait(&k, ABI_TCP_CLOSE, p.sport, p.cport));
+		for (int i = 0; i < 2; i++)
+			plant(&k, b.sk[i], &b.s[i]);
+		assert_int_equal(rig_count(&k.rig, ABI_COUNT_DROP_CLOSE), lost);
+		for (int i = 0; i < 2; i++)
+			assert_int_equal(refresh_run(r, b.sk, b.s, 2), 0);
+		assert_int_equal(rig_count(&k.rig, ABI_COUNT_DROP_CLOSE), lost + 2);
+		for (int i = 0; i < 2; i++) {
+			uint64_t sk;
+
+			if (!sock_of(&k, b.s[i].tuple.lport, b.s[i].tuple.rport, &sk, &now))
+				continue; /* somebody has the address by now */
+			assert_true(sk == b.sk[i] && now.state == KERNEL_TCP_CLOSE);
+			b.s[i].start += OLD_NS * 10ULL; /* a connect that is told of just now */
+			plant(&k, b.sk[i], &b.s[i]);
+		}
+		assert_int_equal(refresh_run(r, b.sk, b.s, 2), 0);
+		assert_int_equal(rig_count(&k.rig, ABI_COUNT_DROP_CLOSE), lost + 2);
+		for (int i = 0; i < 2; i++)
+			uproot(&k, b.sk[i]);
+	}
+	refresh_free(&r);
+	kernel_down(&k);
+}
+
 /* A sender that never rests: nothing ever goes backwards, or beyond what was given. */
 static void counters_of_busy_sockets_only_grow(void **state)
 {
@@ -1592,6 +1648,7 @@ int main(void)
 		cmocka_unit_test(idle_connections_show_all_bytes),
 		cmocka_unit_test(many_are_read_in_pieces),
 		cmocka_unit_test(what_is_gone_is_not_touched),
+		cmocka_unit_test(an_end_that_was_missed_is_noticed),
 		cmocka_unit_test(counters_of_busy_sockets_only_grow),
 		cmocka_unit_test(the_owner_is_the_sockets_own),
 		cmocka_unit_test(two_who_listen_together_are_not_told_apart),
