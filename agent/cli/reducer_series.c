@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-/* Flows that are not told, by cause. */
+/* What is not told, by cause. */
 static void put_untold(struct prom *p, const struct session_flow_counters *f)
 {
 	static const char name[] = "kindred_reducer_untold_total";
@@ -19,9 +19,12 @@ static void put_untold(struct prom *p, const struct session_flow_counters *f)
 		{"dns_lost", f->dns_lost},
 		{"dns_without_end", f->dns_untold},
 		{"ipv6_translation", f->nat_v6},
+		{"processes_full", f->procs_full},
+		{"began_before", f->began_before},
 	};
 
-	prom_family(p, name, "counter", "Flows, answers and translations not told, by cause.");
+	prom_family(p, name, "counter",
+		    "Flows, processes, answers and translations not told, or not whole, by cause.");
 	for (size_t i = 0; i < ARRAY_SIZE(causes); i++)
 		prom_named(p, name, "cause", causes[i].cause, causes[i].v);
 }
