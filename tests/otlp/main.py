@@ -55,6 +55,8 @@ class Collector:
             return json.load(r)
 
     def kill(self):
+        """What comes after the look at what it has is not taken: it would be lost with it."""
+        self.ask("fault", {"cut": True, "path": "/v1/", "times": 0})
         self.past.append(self.ask("dump"))
         self.proc.kill()
         self.proc.wait()
@@ -202,10 +204,12 @@ def stopped(t):
     if lost:    # a machine so busy that 5 s were not enough: that it says so is all there is to see
         return
     t.told("told at the stop", truths)
-    numbers = sorted(int(r["attributes"]["log.record.uid"].rsplit("-", 1)[1])
-                     for r in t.collector.records())
+    # One that a collector had no time to answer for is told again to the next.
+    numbers = {int(r["attributes"]["log.record.uid"].rsplit("-", 1)[1])
+               for r in t.collector.records()}
+    gaps = sorted(set(range(1, max(numbers) + 1)) - numbers)
     t.checks.test("records are numbered without a gap",
-                  numbers == list(range(1, len(numbers) + 1)))
+                  ["%d are not there: %s" % (len(gaps), gaps[:20])] * bool(gaps))
     connections = len([x for x in t.truths if x["role"] == "client"])
     last = t.collector.ask("dump")
     for metric, more, want in (
