@@ -1,6 +1,6 @@
 /*
  * A socket's counters from its struct tcp_sock, in payload bytes. The kernel's sequence space
- *counts SYN and FIN as a byte each, and so do
+ * counts SYN and FIN as a byte each, and so do
  *
  *	bytes_acked	SYN of the side that connected; FIN once acknowledged
  *	bytes_received	FIN of the other side (SOCK_DONE says it came); never its SYN

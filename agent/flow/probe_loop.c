@@ -1,10 +1,12 @@
 /*
  * The probe on the event loop: when what is read, and how much at once.
  *
- *     ring_timer   every ring_every, or less often: the ring, cgroups that came or went, what is
- * due by time ring_wake    a quarter of the ring is full: the ring poll_timer   every poll_every:
- * begins a poll of the maps more         what a turn had no time for, after everything else had its
- * turn changed      tells the owner, once a turn
+ *	ring_timer	every ring_every, or less often: the ring, cgroups that came or went, what
+ *			is due by time
+ *	ring_wake	a quarter of the ring is full: the ring
+ *	poll_timer	every poll_every: begins a poll of the maps
+ *	more		what a turn had no time for, after everything else had its turn
+ *	changed		tells the owner, once a turn
  */
 #include "flow/probe_parts.h"
 

@@ -544,6 +544,9 @@ def existing_end(rig, client, server, running, service_known=True):
                     ["no packet was dropped"] * ("packets 1 " not in rig.world.run(
                         ["nft", "list", "chain", "inet", "cut", "own"])) +
                     rig.compare(rig.actors.told("blurred")[0], want))
+    before = 'kindred_reducer_untold_total{cause="began_before"}'
+    rig.checks.test("what they had counted before is said not to be told to the reducer",
+                    bool(until(lambda: rig.agent.metrics()[before] >= len(running))))
     for p in running:
         rig.actors.kill(p)
 
