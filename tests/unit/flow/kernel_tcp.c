@@ -1313,6 +1313,54 @@ static void an_end_that_was_missed_is_noticed(void **state)
 	kernel_down(&k);
 }
 
+/* An entry whose end was missed, in a place of its bucket where there are such. */
+static void plant_missed(struct kernel *k, uint64_t sk, const struct abi_sock *s)
+{
+	const uint64_t hash = (uint32_t)(sk >> 6) * 2654435761U;
+	struct abi_places *p = k->rig.places ? &k->rig.places[hash * k->rig.n_places >> 32] : NULL;
+
+	for (int i = 0; p && i < ABI_PLACES; i++) {
+		if (p->sk[i])
+			continue;
+		p->sock[i] = *s;
+		p->sk[i] = sk;
+		return;
+	}
+	plant(k, sk, s);
+}
+
+/* When its address comes again: by the poll that noticed it, or then. */
+static void a_missed_end_is_counted_once(void **state)
+{
+	struct kernel k;
+
+	(void)state;
+	kernel_up(&k, &(struct kernel_opts){0});
+	for (int noticed = 0; noticed < 2; noticed++) {
+		struct sockaddr none = {.sa_family = AF_UNSPEC};
+		struct pair p = pair_up(V4);
+		struct both b;
+		union addr a;
+		uint64_t lost;
+
+		find_both(&k, &p, &b);
+		assert_int_equal(connect(p.client, &none, sizeof(none)), 0);
+		assert_non_null(record_wait(&k, ABI_TCP_CLOSE, p.cport, p.sport));
+		lost = rig_count(&k.rig, ABI_COUNT_DROP_CLOSE);
+		if (noticed)
+			b.s[0].state = KERNEL_TCP_CLOSE;
+		plant_missed(&k, b.sk[0], &b.s[0]);
+		addr_make(&a, V4, p.sport);
+		assert_int_equal(connect(p.client, &a.sa, sizeof(a)), 0);
+		assert_int_equal(rig_count(&k.rig, ABI_COUNT_DROP_CLOSE), lost + !noticed);
+		close(p.client);
+		close(p.server);
+		close(p.listener);
+		k.rig.n = 0;
+	}
+	kernel_down(&k);
+}
+
 /* A sender that never rests: nothing ever goes backwards, or beyond what was given. */
 static void counters_of_busy_sockets_only_grow(void **state)
 {
@@ -1649,6 +1697,7 @@ int main(void)
 		cmocka_unit_test(many_are_read_in_pieces),
 		cmocka_unit_test(what_is_gone_is_not_touched),
 		cmocka_unit_test(an_end_that_was_missed_is_noticed),
+		cmocka_unit_test(a_missed_end_is_counted_once),
 		cmocka_unit_test(counters_of_busy_sockets_only_grow),
 		cmocka_unit_test(the_owner_is_the_sockets_own),
 		cmocka_unit_test(two_who_listen_together_are_not_told_apart),
