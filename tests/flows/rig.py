@@ -11,6 +11,7 @@ from world import Container, Pod, World
 LAST = ("close", "fail", "drop")    # events that end a flow
 # Sent again after the program's last look, where the other side has no CPU for 200 ms, 400, 800, ...
 FIN_AGAIN = 4
+SEGMENT = 500   # bytes: less than the smallest one that is full
 
 
 class Checks:
@@ -255,9 +256,10 @@ def gone_key(truth):
 
 
 def retransmits(truth):
-    """The kernel's count; a FIN that was still to be sent may be sent more than once."""
+    """The kernel's count; a FIN that was still to be sent may be sent more than once, and so may what
+    was under way when that count was taken."""
     n = truth["retrans"]
-    return n if truth["over"] else tuple(range(n, n + 1 + FIN_AGAIN))
+    return n if truth["over"] else tuple(range(n, n + 1 + FIN_AGAIN + truth["left"] // SEGMENT))
 
 
 def container_of(cgroups, cgroup):

@@ -28,6 +28,7 @@ struct conn {
 	union endpoint local, remote;
 	uint64_t written, read;
 	int unread, outq; /* bytes at the end */
+	int left;	  /* of them under way at the account: may be sent again after it */
 	int err;
 	bool up;    /* it was connected; else the kernel's account means nothing */
 	bool reset; /* it is to end by a reset */
@@ -65,11 +66,12 @@ static void write_truth(const struct conn *c)
 	fputc(',', f);
 	print_endpoint(f, "remote", &c->remote);
 	fprintf(f,
-		",\"written\":%llu,\"read\":%llu,\"unread\":%d,\"outq\":%d,\"error\":\"%s\""
+		",\"written\":%llu,\"read\":%llu,\"unread\":%d,\"outq\":%d,\"left\":%d,\"error\":"
+		"\"%s\""
 		",\"retrans\":%u,\"srtt_us\":%u,\"bytes_acked\":%llu,\"bytes_received\":%llu"
 		",\"segs_out\":%u,\"segs_in\":%u,\"over\":%s,\"start\":%llu,\"end\":%llu}\n",
 		(unsigned long long)c->written, (unsigned long long)c->read, c->unread, c->outq,
-		error_name(c->err), c->info.tcpi_total_retrans, c->info.tcpi_rtt,
+		c->left, error_name(c->err), c->info.tcpi_total_retrans, c->info.tcpi_rtt,
 		(unsigned long long)c->info.tcpi_bytes_acked,
 		(unsigned long long)c->info.tcpi_bytes_received, c->info.tcpi_segs_out,
 		c->info.tcpi_segs_in, c->over ? "true" : "false", (unsigned long long)c->start,
@@ -96,6 +98,7 @@ static void finish(struct conn *c)
 			     c->info.tcpi_state == ST_TIME_WAIT || c->info.tcpi_state == ST_CLOSE));
 	if (c->shut && c->outq > 0)
 		c->outq--;
+	c->left = c->outq;
 	if (!c->reset && !c->err) /* what is on its way still arrives */
 		c->outq = 0;
 	get_names(c);
